@@ -1,0 +1,75 @@
+/* HTTP/1.1 server: libmicrohttpd underneath, with the guard it needs (dependencies.md section 1).
+ *
+ * A route is a struct of functions. Bodies are streamed: begin, data..., end. `end` answers at once or
+ * later from any thread (http_respond on a suspended request). Every bound refuses with a status and
+ * is counted. Smuggling shapes (Content-Length with Transfer-Encoding, two of either, two Hosts, no
+ * Host, obs-fold, bare LF where seen) get one 400 and the connection is closed.
+ *
+ * thread: handlers run on the server's I/O threads and must not block. */
+#ifndef NET_HTTP_SERVER_H
+#define NET_HTTP_SERVER_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/str.h"
+
+struct http_server;
+struct http_request; /* opaque; valid from begin to the answer */
+
+struct str http_method(const struct http_request *rq);
+struct str http_path(const struct http_request *rq); /* percent-decoded, without the query */
+/* Value of a header, name in any case; {NULL, 0} when absent. Borrows until the answer. */
+struct str http_header(const struct http_request *rq, const char *name);
+/* First value of a query parameter, decoded; {NULL, 0} when absent. */
+struct str http_query(const struct http_request *rq, const char *name);
+
+/* Answers once. body is consumed: the server owns b's bytes from here (b is emptied). headers: pairs
+ * name, value, NULL-terminated, may be NULL; copied. From `end` or, if end returned without answering,
+ * later from any thread. */
+void http_respond(struct http_request *rq, int status, const char *content_type, struct buf *body,
+                  const char *const *headers);
+/* {"error": {"code": "...", "message": "...", "line":..., "column":...}} with err_http_status. */
+void http_respond_err(struct http_request *rq, const struct err *e);
+
+struct http_route {
+    const char *method;
+    const char *path;        /* exact, or a prefix when it ends in '/' '*' */
+    const char *help;        /* for the list at an unknown path */
+    uint64_t body_bytes_max; /* as sent; 0 = no body allowed. 413 above */
+    /* NULL members allowed except end. begin returns the request's own state for data and end. */
+    void *(*begin)(void *app, struct http_request *rq);
+    /* false: reading stops, end is called with failed = the error, the connection closes after. */
+    bool (*data)(void *state, struct str piece, struct err *e);
+    void (*end)(void *app, void *state, struct http_request *rq, const struct err *failed);
+    /* Client went away or the server stops; state must be given back. Called instead of end, or after an
+     * unanswered end. After it rq is gone and must not be answered. */
+    void (*abort)(void *app, void *state);
+};
+
+struct http_server_config {
+    const char *address; /* "127.0.0.1", "::1", "0.0.0.0" */
+    uint16_t port;       /* 0 = any free one */
+    uint32_t threads;    /* I/O threads, 1..16 */
+    uint32_t connections_max;
+    uint32_t idle_timeout_s;
+    size_t request_bytes_max; /* request line and headers, 4..64 KiB */
+};
+
+struct http_stats { /* snapshot */
+    uint64_t requests, refused_framing, refused_route, refused_body, connections;
+    uint64_t status[6]; /* by hundreds: [2] = 2xx */
+};
+
+/* routes and app are borrowed until stop. Handlers may run before this returns. */
+MUST_USE bool http_server_start(struct http_server **out, const struct http_server_config *c,
+                                const struct http_route *routes, size_t routes_count, void *app,
+                                struct log *log, struct err *e);
+uint16_t http_server_port(const struct http_server *s);
+void http_server_stats(const struct http_server *s, struct http_stats *out);
+/* Stops accepting; running requests go on until stop. */
+void http_server_drain(struct http_server *s);
+void http_server_stop(struct http_server *s); /* aborts what is left, joins threads, frees */
+
+#endif
