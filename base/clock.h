@@ -1,6 +1,7 @@
 /* Times. Event times are int64 nanoseconds since 1970 UTC (range 1677..2262), samples are int64 ms.
- * All calendar arithmetic is proleptic Gregorian, UTC; source: Hinnant, "chrono-compatible low-level
- * date algorithms" (days from civil). Conversions are functions, never "* 1000" in place. */
+ * All calendar arithmetic is proleptic Gregorian, UTC; source: Hinnant, "chrono-compatible
+ * low-level date algorithms" (days from civil). Conversions are functions, never "* 1000" in
+ * place. */
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H
 
@@ -52,7 +53,8 @@ int32_t day_from_civil(int32_t year, int month, int day);
 struct civil civil_from_ns(int64_t ns);
 /* 0 = Monday .. 6 = Sunday */
 int weekday_from_day(int32_t day);
-/* true when the date exists (29 February, 30/31, month 1..12) and the time is 00:00:00..23:59:59. */
+/* true when the date exists (29 February, 30/31, month 1..12) and the time is
+ * 00:00:00..23:59:59. */
 bool civil_is_valid(const struct civil *c);
 
 /* RFC 3339 with 0 to 9 fraction digits, 'T' or space, 'Z' or an offset. Fast path for

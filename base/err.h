@@ -1,8 +1,9 @@
 /* An error carries a code that callers branch on, a message for a person, and a place.
  *
- * Fallible functions return bool, are MUST_USE and take struct err * last. err_set returns false, so
- * that failing is one line: return err_set(e, ERR_INPUT, "expected %s, found '%c'", ...). Messages
- * are lower case, without a full stop: what was expected, what was found. No personal data. */
+ * Fallible functions return bool, are MUST_USE and take struct err * last. err_set returns false,
+ * so that failing is one line: return err_set(e, ERR_INPUT, "expected %s, found '%c'", ...).
+ * Messages are lower case, without a full stop: what was expected, what was found. No personal
+ * data. */
 #ifndef BASE_ERR_H
 #define BASE_ERR_H
 
@@ -31,7 +32,8 @@ struct err {
 bool err_set(struct err *e, enum err_code code, const char *fmt, ...) PRINTF_LIKE(3, 4);
 bool err_at(struct err *e, enum err_code code, uint32_t line, uint32_t col, const char *fmt, ...)
     PRINTF_LIKE(5, 6);
-/* ERR_IO (ERR_NOMEM for ENOMEM) with the text of errno_value appended: "cannot open 'x': no such file". */
+/* ERR_IO (ERR_NOMEM for ENOMEM) with the text of errno_value appended: "cannot open 'x': no such
+ * file". */
 bool err_errno(struct err *e, int errno_value, const char *fmt, ...) PRINTF_LIKE(3, 4);
 void err_clear(struct err *e);
 

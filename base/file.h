@@ -9,8 +9,8 @@
 
 /* Appends the whole file to out; ERR_LIMIT when it does not fit in out's cap. */
 MUST_USE bool file_read(const struct os *os, const char *path, struct buf *out, struct err *e);
-/* Writes path + ".tmp", syncs, renames over path, syncs the folder: after success the new content is
- * durable; after failure or a crash path holds the old content or the new, whole. */
+/* Writes path + ".tmp", syncs, renames over path, syncs the folder: after success the new content
+ * is durable; after failure or a crash path holds the old content or the new, whole. */
 MUST_USE bool file_replace(const struct os *os, const char *path, struct str content,
                            struct err *e);
 MUST_USE bool file_write_all(const struct os *os, int fd, struct str bytes, const char *path,

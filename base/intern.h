@@ -1,7 +1,7 @@
 /* Strings to small dense numbers and back: 0, 1, 2... in order of first sight.
  *
- * For label values, stage reasons, model versions, feature names: sets that must stay bounded. At the
- * cap a new string gets INTERN_FULL, and the caller counts it and uses its "other" slot.
+ * For label values, stage reasons, model versions, feature names: sets that must stay bounded. At
+ * the cap a new string gets INTERN_FULL, and the caller counts it and uses its "other" slot.
  * Owns the copies. Lookup is O(1), one cache line in the common case. */
 #ifndef BASE_INTERN_H
 #define BASE_INTERN_H

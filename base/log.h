@@ -3,8 +3,8 @@
  *   ts=2026-11-23T13:45:41.120Z level=warn mod=journal msg="segment 7 cut at byte 4096: torn frame"
  *
  * Never personal data: names ending in _pii do not appear in these calls (checked), pii_mask is the
- * one door. thread: any (one write(2) a line). Rate: at most `lines_per_s_max` a second, the rest are
- * counted and reported. */
+ * one door. thread: any (one write(2) a line). Rate: at most `lines_per_s_max` a second, the rest
+ * are counted and reported. */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 

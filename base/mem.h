@@ -1,8 +1,8 @@
 /* Memory with a bound: a counted allocator (struct mem) and arenas on top of it.
  *
- * Every long-lived structure takes its memory from a struct mem that has a cap; at the cap, and when
- * the system has none, allocation returns NULL and the caller returns ERR_LIMIT or ERR_NOMEM. Farol
- * never exits for lack of memory.
+ * Every long-lived structure takes its memory from a struct mem that has a cap; at the cap, and
+ * when the system has none, allocation returns NULL and the caller returns ERR_LIMIT or ERR_NOMEM.
+ * Farol never exits for lack of memory.
  * thread: a struct mem and what was taken from it belong to one thread at a time. */
 #ifndef BASE_MEM_H
 #define BASE_MEM_H
@@ -23,7 +23,8 @@ void mem_init(struct mem *m, size_t bytes_max);
 
 /* Zeroed, aligned to 16. NULL at the cap or without memory. n == 0 gives a valid pointer. */
 void *mem_take(struct mem *m, size_t bytes);
-/* realloc's rules; new bytes are zero. On NULL the old block is untouched. `old` is its exact size. */
+/* realloc's rules; new bytes are zero. On NULL the old block is untouched. `old` is its exact
+ * size. */
 void *mem_grow(struct mem *m, void *p, size_t old, size_t bytes);
 /* p may be NULL. `bytes` is the exact size that was taken. */
 void mem_give(struct mem *m, void *p, size_t bytes);

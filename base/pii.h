@@ -1,8 +1,8 @@
 /* Personal data: detectors for values that must not enter, and the one door for showing a value.
  *
- * A CPF has 10^9 values: a plain hash of one is reversible by trying them all, so nothing here hashes
- * (domain.md section 0 item 9). Check digits are verified, to keep false alarms rare; the CNPJ may be
- * alphanumeric (IN RFB 2.229/2024: digits computed on ASCII - 48). */
+ * A CPF has 10^9 values: a plain hash of one is reversible by trying them all, so nothing here
+ * hashes (domain.md section 0 item 9). Check digits are verified, to keep false alarms rare; the
+ * CNPJ may be alphanumeric (IN RFB 2.229/2024: digits computed on ASCII - 48). */
 #ifndef BASE_PII_H
 #define BASE_PII_H
 

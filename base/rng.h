@@ -1,5 +1,5 @@
-/* A seeded random generator: xoshiro256** (Blackman, Vigna 2018), seeded by splitmix64. Same seed, same
- * numbers, on every machine. Not for secrets. */
+/* A seeded random generator: xoshiro256** (Blackman, Vigna 2018), seeded by splitmix64. Same seed,
+ * same numbers, on every machine. Not for secrets. */
 #ifndef BASE_RNG_H
 #define BASE_RNG_H
 
@@ -10,7 +10,8 @@ struct rng {
 };
 
 void rng_init(struct rng *r, uint64_t seed);
-/* An independent stream for a named purpose, so that adding draws to one leaves the others alone. */
+/* An independent stream for a named purpose, so that adding draws to one leaves the others
+ * alone. */
 void rng_fork(struct rng *out, uint64_t seed, uint64_t purpose);
 uint64_t rng_u64(struct rng *r);
 uint64_t rng_below(struct rng *r, uint64_t n); /* 0..n-1 without bias; n > 0 */

@@ -1,10 +1,10 @@
-/* A simulated machine for tests and the simulator: files in memory, a clock that only moves when told,
- * seeded randomness, and faults.
+/* A simulated machine for tests and the simulator: files in memory, a clock that only moves when
+ * told, seeded randomness, and faults.
  *
- * Crash model: bytes written but not datasync'ed, and creations, renames and unlinks whose folder was
- * not dirsync'ed, are at simos_crash each kept or lost at random (unsynced bytes also torn in 512-byte
- * sectors); what was synced stays. Source: the crash states of Pillai et al., "All File Systems Are Not
- * Created Equal", OSDI 2014. thread: locks itself. */
+ * Crash model: bytes written but not datasync'ed, and creations, renames and unlinks whose folder
+ * was not dirsync'ed, are at simos_crash each kept or lost at random (unsynced bytes also torn in
+ * 512-byte sectors); what was synced stays. Source: the crash states of Pillai et al., "All File
+ * Systems Are Not Created Equal", OSDI 2014. thread: locks itself. */
 #ifndef BASE_SIMOS_H
 #define BASE_SIMOS_H
 
@@ -24,7 +24,8 @@ void simos_clock_add(struct simos *s, int64_t ns); /* wall and monotonic */
 
 /* Operation number `at` (1 = the next file operation: open, read, pread, write, datasync, truncate,
  * rename, unlink, mkdir, dirsync, list) gets the fault; SHORT means half the bytes for reads and
- * writes, FAIL for the rest. 0 = none. */
+ * writes, FAIL for the rest; FULL strikes only what takes space (open with OS_CREATE, write,
+ * datasync, rename, mkdir). 0 = none. */
 void simos_fault_at(struct simos *s, uint64_t at, enum simos_fault fault);
 /* Every operation from `at` on fails (a dead or full disk). */
 void simos_fault_from(struct simos *s, uint64_t at, enum simos_fault fault);

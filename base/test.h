@@ -3,9 +3,10 @@
  *     TEST(str_cut_splits_at_the_first) { ... assert_true(...); }
  *     FAULT_TEST(journal_survives_any_fault) { ... return ok; }
  *
- * A file X_test.c registers its tests by itself; all X_test.c of a module link with base/test_main.c
- * into one program, which takes an optional substring to select tests and ends with
- * "N passed, N failed". Random tests use test_seed(), printed on failure; FAROL_SEED=n sets it. */
+ * A file X_test.c registers its tests by itself; all X_test.c of a module link with
+ * base/test_main.c into one program, which takes an optional substring to select tests and ends
+ * with "N passed, N failed". Random tests use test_seed(), printed on failure; FAROL_SEED=n sets
+ * it. */
 #ifndef BASE_TEST_H
 #define BASE_TEST_H
 
@@ -53,8 +54,8 @@ const char *test_path(const char *name);
 
 /* The body does one whole scenario and returns true when it worked, false when something in it
  * reported an error (never by aborting). It is run clean first (must return true), then again with
- * allocation 1, 2, 3... failing, then with file operation 1, 2, 3... failing or being short, until a
- * run meets no fault. After each run all memory of w->mem must have been given back; the body
+ * allocation 1, 2, 3... failing, then with file operation 1, 2, 3... failing or being short, until
+ * a run meets no fault. After each run all memory of w->mem must have been given back; the body
  * asserts its own invariants (what was acknowledged is there...). */
 #define FAULT_TEST(test_name)                                                             \
     static bool test_##test_name(struct test_world *w);                                   \

@@ -7,7 +7,8 @@
  *         ...
  *     };
  *
- * Values land in a plain struct by offset. Errors say file:line:col, what was expected and found. */
+ * Values land in a plain struct by offset. Errors say file:line:col, what was expected and
+ * found. */
 #ifndef CODEC_CONF_H
 #define CODEC_CONF_H
 
@@ -74,13 +75,18 @@ struct conf_field {
         k, CONF_T_CUSTOM, offsetof(T, m), NULL, 0, 0, h, f \
     }
 
-/* Fills dst from a mapping node (NULL: all defaults). Unknown keys are errors with the nearest known
- * key as a suggestion. `where` of e is left as the caller set it. */
+/* Fills dst from a mapping node (NULL: all defaults; a key without a value: its default). Unknown
+ * keys are errors with the nearest known key as a suggestion. `where` of e is left as the caller
+ * set it. */
 MUST_USE bool conf_read(const struct conf_field *fields, size_t count, const struct yaml_node *n,
                         void *dst, struct arena *a, struct err *e);
-/* One scalar by type, for CUSTOM readers. */
+/* One value by type and bounds, for CUSTOM readers; errors name f->key. */
 MUST_USE bool conf_scalar(const struct conf_field *f, const struct yaml_node *n, void *dst,
                           struct arena *a, struct err *e);
+
+/* One line "section.key\tdefault\thelp (bounds)" per field: the source of farol.conf(5). */
+void conf_describe(const struct conf_field *fields, size_t count, struct str section,
+                   struct buf *out);
 
 /* The error as people see it: "farol.yml:3:5: message", the line, and a caret under the column. */
 void conf_err_show(const struct err *e, struct str text, struct buf *out);

@@ -27,7 +27,7 @@ struct expo_sample {
 };
 
 struct expo_family {
-    struct str name; /* without _total: writers add it to counters */
+    struct str name; /* without _total or _info, which writers add */
     struct str help,
         unit; /* unit "" or the suffix of name (OpenMetrics' rule): "seconds", "bytes" */
     enum expo_type type;
@@ -47,8 +47,9 @@ struct expo {
 
 void expo_init(struct expo *x, struct arena *a, int64_t t_ms);
 
-/* A new family; help and unit are literals. NULL (and failed) at the arena's cap; the calls below
- * accept a NULL family and do nothing. */
+/* A new family; help and unit are literals. A counter may be named with _total and an info with
+ * _info, which is cut. A unit must be the last word of the name (asserted). NULL (and failed) at
+ * the arena's cap; the calls below accept a NULL family and do nothing. */
 struct expo_family *expo_family(struct expo *x, enum expo_type type, struct str name,
                                 struct str unit, struct str help);
 /* labels are copied. */
@@ -67,8 +68,8 @@ struct str expo_content_type(enum expo_format f);
 /* OpenMetrics ends with "# EOF". Families in order of x; samples in order of addition. */
 void expo_write(const struct expo *x, enum expo_format f, struct buf *out);
 
-/* First sample of `family` whose labels contain all the given; NULL when absent. For tests and the
- * terminal board. */
+/* First sample of `family` (its name with or without _total, _info) whose labels contain all the
+ * given; NULL when absent. For tests and the terminal board. */
 const struct expo_sample *expo_find(const struct expo *x, struct str family,
                                     const struct expo_label *labels, uint32_t count);
 

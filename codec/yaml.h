@@ -1,8 +1,10 @@
-/* YAML (libyaml) to a tree that remembers where each value stands, for configuration and rule files.
+/* YAML (libyaml) to a tree that remembers where each value stands, for configuration and rule
+ * files.
  *
- * Plain JSON-like YAML 1.1: mappings with unique string keys, sequences, scalars; anchors and aliases
- * are expanded within bounds (the billion-laughs bomb is ERR_LIMIT); several documents are an error.
- * Everything lives in the arena and borrows the text. */
+ * Plain JSON-like YAML 1.1: mappings with unique string keys, sequences, scalars; anchors and
+ * aliases are expanded within bounds (the billion-laughs bomb is ERR_LIMIT); several documents are
+ * an error. Merge keys (<<) and tags but the core ones are errors. Everything lives in the arena,
+ * nothing borrows the text. Lines and columns count from 1, columns in characters. */
 #ifndef CODEC_YAML_H
 #define CODEC_YAML_H
 
@@ -22,7 +24,7 @@ struct yaml_node {
     struct str text; /* scalar */
     struct str key;  /* when it is a value of a mapping */
     uint32_t key_line, key_col;
-    struct yaml_node *first; /* children, in order */
+    struct yaml_node *first; /* children, in order; shared between an anchor and its aliases */
     struct yaml_node *next;
     uint32_t children_count;
 };

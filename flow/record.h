@@ -1,12 +1,13 @@
 /* Records: what travels the river. Decoders make them, pillars read them, nobody parses twice.
  *
- * Structs over slices; the slices borrow from whatever they were read from. A record's encoded form is
- * at once the form in memory between threads and the form in the journal; record.c draws it. Encoded
- * records do not depend on the number of shards: each carries its routing hash, and shard k of N takes
- * those with hash % N == k.
+ * Structs over slices; the slices borrow from whatever they were read from. A record's encoded form
+ * is at once the form in memory between threads and the form in the journal; record.c draws it.
+ * Encoded records do not depend on the number of shards: each carries its routing hash, and shard k
+ * of N takes those with hash % N == k.
  *
- * Field meanings: schema farol.pix/1, domain.md section 6. Only these fields exist inside Farol: what a
- * mapping does not name is not carried (allow-list), and no field here identifies a person. */
+ * Field meanings: schema farol.pix/1, domain.md section 6. Only these fields exist inside Farol:
+ * what a mapping does not name is not carried (allow-list), and no field here identifies a
+ * person. */
 #ifndef FLOW_RECORD_H
 #define FLOW_RECORD_H
 
@@ -20,6 +21,12 @@
 #define RECORD_NAMES_MAX     4096 /* distinct names in one batch */
 #define RECORD_STR_MAX       255  /* longer strings are cut by the decoder, which counts it */
 #define AMOUNT_NONE          INT64_MIN
+
+/* Bounds of values, so that pillars may add and subtract without overflow. */
+#define RECORD_T_NS_MAX      (7258118400LL * NS_PER_S) /* 2200-01-01; times are 0..this */
+#define RECORD_SPAN_NS_MAX   (10000000LL * NS_PER_S)   /* |latency|, queue, work: 115 days */
+#define RECORD_OFFSET_US_MAX 1000000000000LL           /* |clock offset|: 11 days */
+#define RECORD_AMOUNT_MAX    1000000000000000LL        /* centavos, 0..this: R$ 10 trillion */
 
 enum record_kind { RECORD_NAME = 0, RECORD_DECISION = 1, RECORD_LABEL = 2, RECORD_STAGE = 3 };
 #define RECORD_KINDS 4
@@ -170,14 +177,35 @@ struct record {
     } u;
 };
 
+/* Is every value inside its bounds (times, score, amount, enumerations, counts)? A door asks this
+ * of each record that it made and counts the refused line by reason; ERR_INPUT says which field.
+ * Name ids are not checked here: only the batch knows them. */
+MUST_USE bool record_check_decision(const struct decision *d, struct err *e);
+MUST_USE bool record_check_label(const struct label *l, struct err *e);
+MUST_USE bool record_check_stage(const struct stage_event *s, struct err *e);
+
 /* Writing. A batch is names and records in any order, a name before its first use. Ids of names are
- * 0, 1, 2... in order of record_put_name within the batch. Failure shows in b->failed. */
+ * 0, 1, 2... in order of record_put_name within the batch. Failure shows in b->failed: no room, or
+ * a record that record_check_* refuses (one such record would make the batch unreadable, so none
+ * gets in). Strings are cut at RECORD_STR_MAX, a feature that is a non-finite number becomes null,
+ * any NaN threshold is "not given". */
 void record_put_name(struct buf *b, struct str name);
 void record_put_decision(struct buf *b, const struct decision *d);
 void record_put_label(struct buf *b, const struct label *l);
 void record_put_stage(struct buf *b, const struct stage_event *s);
 
-/* Reading. The bytes may come from disk: everything is checked. A reader is 100 KB: keep one a thread. */
+/* The shard of N that owns a route: used here and by pillars when they load. */
+static inline uint32_t record_shard(uint32_t route, uint32_t shards)
+{
+    return route % shards;
+}
+static inline uint32_t record_route(struct hash128 hash)
+{
+    return (uint32_t)hash.lo;
+}
+
+/* Reading. The bytes may come from disk: everything is checked. A reader is 100 KB: keep one a
+ * thread. */
 struct record_reader {
     struct rd rd;
     uint32_t shard, shards; /* records of other shards are passed over unread */
@@ -190,8 +218,9 @@ struct record_reader {
 
 void record_reader_init(struct record_reader *r, struct str payload, uint32_t shard,
                         uint32_t shards);
-/* true with the next record of this shard (names are kept aside, not returned); false at the end or, with
- * e->code ERR_CORRUPT, at damage. Slices borrow the payload, arrays the reader, until the next call. */
+/* true with the next record of this shard (names are kept aside, not returned); false at the end
+ * or, with e->code ERR_CORRUPT, at damage. Slices borrow the payload, arrays the reader, until the
+ * next call. */
 bool record_next(struct record_reader *r, struct record *out, struct err *e);
 
 #endif

@@ -1,5 +1,5 @@
-/* HTTP client for the command line and senders: libcurl, one connection kept, blocking with timeouts.
- * thread: one client per thread. Redirects are not followed, proxies not used. */
+/* HTTP client for the command line and senders: libcurl, one connection kept, blocking with
+ * timeouts. thread: one client per thread. Redirects are not followed, proxies not used. */
 #ifndef NET_HTTP_CLIENT_H
 #define NET_HTTP_CLIENT_H
 
@@ -20,9 +20,9 @@ struct http_client *http_client_new(struct mem *m, int64_t connect_timeout_ms,
                                     int64_t total_timeout_ms);
 void http_client_free(struct http_client *c);
 
-/* headers: "Name: value" strings, NULL-terminated, may be NULL. The body of the answer is bounded by
- * answer_bytes_max (ERR_LIMIT). A connection that cannot be made is ERR_BUSY, broken is ERR_IO. The caller
- * releases answer->body (buf_release), which was taken from the client's mem. */
+/* headers: "Name: value" strings, NULL-terminated, may be NULL. The body of the answer is bounded
+ * by answer_bytes_max (ERR_LIMIT). A connection that cannot be made is ERR_BUSY, broken is ERR_IO.
+ * The caller releases answer->body (buf_release), which was taken from the client's mem. */
 MUST_USE bool http_client_do(struct http_client *c, const char *method, const char *url,
                              const char *const *headers, struct str body, size_t answer_bytes_max,
                              struct http_answer *answer, struct err *e);

@@ -1,9 +1,9 @@
 /* HTTP/1.1 server: libmicrohttpd underneath, with the guard it needs (dependencies.md section 1).
  *
- * A route is a struct of functions. Bodies are streamed: begin, data..., end. `end` answers at once or
- * later from any thread (http_respond on a suspended request). Every bound refuses with a status and
- * is counted. Smuggling shapes (Content-Length with Transfer-Encoding, two of either, two Hosts, no
- * Host, obs-fold, bare LF where seen) get one 400 and the connection is closed.
+ * A route is a struct of functions. Bodies are streamed: begin, data..., end. `end` answers at once
+ * or later from any thread (http_respond on a suspended request). Every bound refuses with a status
+ * and is counted. Smuggling shapes (Content-Length with Transfer-Encoding, two of either, two
+ * Hosts, no Host, obs-fold, bare LF where seen) get one 400 and the connection is closed.
  *
  * thread: handlers run on the server's I/O threads and must not block. */
 #ifndef NET_HTTP_SERVER_H
@@ -16,21 +16,28 @@
 #include "base/str.h"
 
 struct http_server;
-struct http_request; /* opaque; valid from begin to the answer */
+/* Opaque. Valid from begin to abort, or to the one http_respond that must follow every call of
+ * end. */
+struct http_request;
 
 struct str http_method(const struct http_request *rq);
 struct str http_path(const struct http_request *rq); /* percent-decoded, without the query */
-/* Value of a header, name in any case; {NULL, 0} when absent. Borrows until the answer. */
+/* Value of a header, name in any case; {NULL, 0} when absent. This, method, path and query are
+ * called from begin, data and end, and what they return borrows until that end returns: a thread
+ * that answers later copies what it needs before. */
 struct str http_header(const struct http_request *rq, const char *name);
 /* First value of a query parameter, decoded; {NULL, 0} when absent. */
 struct str http_query(const struct http_request *rq, const char *name);
 
-/* Answers once. body is consumed: the server owns b's bytes from here (b is emptied). headers: pairs
- * name, value, NULL-terminated, may be NULL; copied. From `end` or, if end returned without answering,
- * later from any thread. */
+/* Answers; exactly once for each call of end, from inside it or later from any thread. Every end
+ * gets its answer, whatever happens: if the client has left or the server has stopped (even freed
+ * itself) since, the answer is thrown away, but the call gives the request back. After it rq is
+ * gone. body is consumed: its bytes are copied and released here, on the caller's thread (NULL: no
+ * body). headers: pairs name, value, NULL-terminated, may be NULL; copied. */
 void http_respond(struct http_request *rq, int status, const char *content_type, struct buf *body,
                   const char *const *headers);
-/* {"error": {"code": "...", "message": "...", "line":..., "column":...}} with err_http_status. */
+/* The same with {"error": {"code": "...", "message": "...", "line":..., "column":...}} and the
+ * status err_http_status. */
 void http_respond_err(struct http_request *rq, const struct err *e);
 
 struct http_route {
@@ -40,12 +47,17 @@ struct http_route {
     uint64_t body_bytes_max; /* as sent; 0 = no body allowed. 413 above */
     /* NULL members allowed except end. begin returns the request's own state for data and end. */
     void *(*begin)(void *app, struct http_request *rq);
-    /* false: reading stops, end is called with failed = the error, the connection closes after. */
+    /* false: reading stops, end is called with failed = the error, the connection closes after. A
+     * body above body_bytes_max is such a failure too (ERR_LIMIT), when its length was not
+     * declared. */
     bool (*data)(void *state, struct str piece, struct err *e);
     void (*end)(void *app, void *state, struct http_request *rq, const struct err *failed);
-    /* Client went away or the server stops; state must be given back. Called instead of end, or after an
-     * unanswered end. After it rq is gone and must not be answered. */
+    /* Instead of end, never after it: the client went away or the server stops before the body was
+     * read. state must be given back. After it rq is gone and must not be answered. A request that
+     * has reached end belongs to the application until http_respond: a client that leaves while its
+     * answer is awaited is noticed only when it is written. */
     void (*abort)(void *app, void *state);
+    void *app; /* given to begin, end and abort in place of the server's app; NULL = the server's */
 };
 
 struct http_server_config {
@@ -53,11 +65,14 @@ struct http_server_config {
     uint16_t port;       /* 0 = any free one */
     uint32_t threads;    /* I/O threads, 1..16 */
     uint32_t connections_max;
+    /* Without a byte in either direction; does not run while an answer is awaited. */
     uint32_t idle_timeout_s;
     size_t request_bytes_max; /* request line and headers, 4..64 KiB */
 };
 
-struct http_stats { /* snapshot */
+/* Snapshot. refused_*: answered by the server itself. What the library refuses before any handler
+ * (headers that are not HTTP, or too large for its buffer) is answered 4xx and not counted here. */
+struct http_stats {
     uint64_t requests, refused_framing, refused_route, refused_body, connections;
     uint64_t status[6]; /* by hundreds: [2] = 2xx */
 };
@@ -70,6 +85,8 @@ uint16_t http_server_port(const struct http_server *s);
 void http_server_stats(const struct http_server *s, struct http_stats *out);
 /* Stops accepting; running requests go on until stop. */
 void http_server_drain(struct http_server *s);
-void http_server_stop(struct http_server *s); /* aborts what is left, joins threads, frees */
+/* Aborts what has not reached end, closes what waits for an answer, joins threads, frees. NULL:
+ * nothing. */
+void http_server_stop(struct http_server *s);
 
 #endif

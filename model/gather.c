@@ -1,0 +1,193 @@
+/* Quality of any set of cohorts: base statistics of all shards merged, folded with what labels
+ * said as of the question's time. Integers until the last step, so N shards give the bits of
+ * one. */
+#include "model/model_int.h"
+
+/* What a query means to one shard. */
+struct filter {
+    uint16_t version_from, version_to; /* numbers, both included */
+    uint8_t dim;
+    uint16_t value;
+    int64_t as_of_ns, age_ns;
+    bool none;
+};
+
+static bool dim_of(const struct model *m, struct str name, uint8_t *out)
+{
+    for (uint32_t i = 0; i < m->c->segments.count && i < RECORD_DIMS_MAX; i++) {
+        if (str_eq(m->c->segments.v[i], name)) {
+            *out = (uint8_t)(i + 1);
+            return true;
+        }
+    }
+    return false;
+}
+
+static struct filter filter_of(const struct model *m, const struct model_shard *s,
+                               const struct model_query *q)
+{
+    struct filter f = {.version_to = (uint16_t)(model_names_count(&s->names, 0) - 1),
+                       .as_of_ns = q->as_of_ns,
+                       .age_ns = q->age_ns};
+    if (q->version.n > 0) {
+        f.none = !model_names_find(&s->names, 0, q->version, &f.version_from);
+        f.version_to = f.version_from;
+    }
+    if (q->dim.n > 0) {
+        f.none = f.none || !dim_of(m, q->dim, &f.dim) ||
+                 !model_names_find(&s->names, f.dim, q->value, &f.value);
+    }
+    return f;
+}
+
+static void merge_cohort(struct model_quality_in *in, const struct model_cohort *c)
+{
+    model_base_merge(&in->base, &c->base);
+    for (uint32_t p = 0; p < MODEL_PAGES; p++) {
+        if (c->pages[p] == NULL) {
+            continue;
+        }
+        for (uint32_t i = 0; i < MODEL_PAGE_CELLS && p * MODEL_PAGE_CELLS + i < MODEL_CELLS; i++) {
+            const struct model_cell *cell = &c->pages[p]->cells[i];
+            model_cell_merge(&in->cells[p * MODEL_PAGE_CELLS + i], cell->n, cell->tag, cell->sum);
+        }
+    }
+}
+
+static int64_t horizon(const struct filter *f, int32_t day)
+{
+    int64_t t = f->as_of_ns == T_NS_NONE ? INT64_MAX : f->as_of_ns;
+    int64_t age_end = 0;
+    if (f->age_ns >= 0 && !__builtin_mul_overflow((int64_t)day + 1, NS_PER_DAY, &age_end) &&
+        !__builtin_add_overflow(age_end, f->age_ns, &age_end)) {
+        t = i64_min(t, age_end);
+    }
+    return t;
+}
+
+static bool fold_labels(struct model *m, const struct model_shard *s, const struct model_day *day,
+                        const struct filter *f)
+{
+    struct model_quality_in *in = m->work;
+    int64_t as_of_ns = horizon(f, day->day);
+    for (uint32_t i = day->labels_first; i != MODEL_NIL; i = s->labels.v[i].next_of_day) {
+        const struct model_label *l = &s->labels.v[i];
+        if (!l->newest || l->version < f->version_from || l->version > f->version_to ||
+            (f->dim != MODEL_ALL_DIM && l->dims[f->dim - 1] != f->value)) {
+            continue;
+        }
+        enum truth truth = model_labels_truth(&s->labels, l, as_of_ns);
+        bool predicted = model_is_positive(m->c, l->verdict);
+        in->judged_positive += predicted && truth != TRUTH_UNDETERMINED;
+        in->judged_legit += truth == TRUTH_LEGIT;
+        if (truth != TRUTH_FRAUD) {
+            continue;
+        }
+        void *p = m->positives;
+        bool ok = mem_array_grow(m->mem, &p, &m->positives_cap, in->positives_count + 1,
+                                 (size_t)m->c->labels_max + 1, sizeof *m->positives);
+        m->positives = p;
+        if (!ok) {
+            return false;
+        }
+        m->positives[in->positives_count++] =
+            (struct model_positive){l->score, l->amount_centavos, predicted};
+    }
+    return true;
+}
+
+static bool gather_shard(struct model *m, const struct model_shard *s, const struct model_query *q)
+{
+    struct filter f = filter_of(m, s, q);
+    for (uint32_t d = 0; d < s->labels.days_count && !f.none; d++) {
+        const struct model_day *day = &s->labels.days[d];
+        if (day->day < q->day_from || day->day > q->day_to) {
+            continue;
+        }
+        for (uint32_t v = f.version_from; v <= f.version_to; v++) {
+            const struct model_cohort *c =
+                model_cohort_find(&s->cohorts, day->day, (uint16_t)v, f.dim, f.value);
+            if (c != NULL) {
+                merge_cohort(m->work, c);
+            }
+        }
+        if (!fold_labels(m, s, day, &f)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool model_gather(struct model *m, void *const *states, uint32_t n, const struct model_query *q,
+                  struct model_quality *out)
+{
+    if (m->work == NULL && (m->work = mem_take(m->mem, sizeof *m->work)) == NULL) {
+        return false;
+    }
+    memset(m->work, 0, sizeof *m->work);
+    for (uint32_t k = 0; k < n; k++) {
+        if (!gather_shard(m, model_shard_of(states, k), q)) {
+            return false;
+        }
+    }
+    m->work->positives = m->positives;
+    for (uint32_t v = 0; v < VERDICTS; v++) {
+        if (model_is_positive(m->c, v)) {
+            m->work->predicted += m->work->base.verdicts[v];
+            m->work->predicted_amount += m->work->base.amounts[v];
+        }
+    }
+    model_quality_sort(m->work->positives, m->work->positives_count);
+    model_quality_compute(m->work, out);
+    return true;
+}
+
+uint64_t model_changes(void *const *states, uint32_t n, int32_t day_from, int32_t day_to)
+{
+    uint64_t sum = 0;
+    for (uint32_t k = 0; k < n; k++) {
+        const struct model_labels *t = &model_shard_of(states, k)->labels;
+        for (uint32_t d = 0; d < t->days_count; d++) {
+            if (t->days[d].day >= day_from && t->days[d].day <= day_to) {
+                sum += t->days[d].changes;
+            }
+        }
+    }
+    return sum;
+}
+
+const struct str model_band_text[MODEL_BANDS] = {STR_INIT("d0"), STR_INIT("d1"), STR_INIT("d7"),
+                                                 STR_INIT("d30"), STR_INIT("mature")};
+
+/* Newest days that have the age, and how they are read. */
+static void band_place(const struct model *m, uint32_t band, struct model_band *b)
+{
+    const int64_t ages[MODEL_BANDS] = {0, 1, 7, 30, m->c->mature_days};
+    int32_t today = day_from_ns(m->watermark_ns);
+    if (band == 0) {
+        b->day_from = b->day_to = today;
+        b->age_ns = -1;
+        return;
+    }
+    b->day_to = day_from_ns(m->watermark_ns - ages[band] * NS_PER_DAY) - 1;
+    b->day_from = band == 1 ? b->day_to : b->day_to - 6;
+    b->age_ns = ages[band] * NS_PER_DAY;
+}
+
+void model_bands_update(struct model *m, void *const *states, uint32_t n)
+{
+    for (uint32_t i = 0; i < MODEL_BANDS && m->watermark_ns != T_NS_NONE; i++) {
+        struct model_band b = {0};
+        band_place(m, i, &b);
+        b.changes = model_changes(states, n, b.day_from, b.day_to);
+        struct model_band *old = &m->bands[i];
+        if (old->valid && old->day_from == b.day_from && old->day_to == b.day_to &&
+            old->changes == b.changes) {
+            continue;
+        }
+        struct model_query q = {
+            .day_from = b.day_from, .day_to = b.day_to, .as_of_ns = T_NS_NONE, .age_ns = b.age_ns};
+        b.valid = model_gather(m, states, n, &q, &b.q);
+        *old = b;
+    }
+}

@@ -1,0 +1,55 @@
+/* Quality figures from merged base statistics and the positives known as of some time. Private. */
+#ifndef MODEL_QUALITY_INT_H
+#define MODEL_QUALITY_INT_H
+
+#include "model/cohort_int.h"
+
+#define MODEL_Z 1.959963984540054 /* 97.5 % quantile of the normal distribution */
+
+/* A decision whose truth is fraud. */
+struct model_positive {
+    double score;
+    int64_t amount_centavos;
+    bool predicted;
+};
+
+struct model_quality_in {
+    struct model_base base;
+    uint64_t predicted; /* decisions that count as predicted fraud */
+    i128 predicted_amount;
+    struct model_cell cells[MODEL_CELLS];
+    struct model_positive *positives; /* sorted by model_quality_sort; borrows */
+    size_t positives_count;
+    uint64_t judged_positive; /* predicted positives with a determined truth (fraud or legit) */
+    uint64_t judged_legit;    /* truth legit, any verdict */
+};
+
+/* NaN = not defined. lo..hi is a 95 % interval. */
+struct model_figure {
+    double value, lo, hi;
+};
+
+struct model_quality {
+    uint64_t n, tp, fp, fn, tn, unverified;
+    bool damaged; /* counts contradict each other: nothing is defined */
+    i128 amount_caught, amount_missed, amount_false_alarm; /* centavos */
+    struct model_figure precision, recall, specificity;    /* Wilson */
+    struct model_figure precision_judged; /* Wilson; of predicted positives with a verdict */
+    uint64_t judged;                      /* how many those are */
+    struct model_figure f1;               /* Wilson on tp/(tp+fp+fn), mapped */
+    struct model_figure f2, f05, mcc, balanced_accuracy; /* delta method on the four counts */
+    struct model_figure roc_auc;                         /* DeLong on cells, widened by the bound */
+    double auc_lo, auc_hi;                 /* encloses the exact figure: ties inside cells */
+    struct model_figure average_precision; /* logit interval, widened by the bound */
+    double ap_lo, ap_hi;
+    struct model_figure brier, log_loss;         /* normal, per-event variance */
+    struct model_figure ece_width10, ece_mass10; /* delta method on the bins' rates */
+    double precision_floor, precision_ceiling;   /* blocked but not verified: legit or fraud */
+};
+
+void model_wilson(uint64_t hits, uint64_t n, struct model_figure *out);
+/* Sorts by score, best first. */
+void model_quality_sort(struct model_positive *p, size_t n);
+void model_quality_compute(const struct model_quality_in *in, struct model_quality *out);
+
+#endif

@@ -1,0 +1,241 @@
+/* GET /farol/v1/model/quality: parameters in, one JSON object out. */
+#include "model/model_int.h"
+
+#include <math.h>
+
+static bool bad(struct err *e, const char *name, const char *want, struct str found)
+{
+    return err_set(e, ERR_INPUT, "expected %s for '%s', found '%.*s'", want, name,
+                   STR_FMT(str_sub(found, 0, 40)));
+}
+
+bool model_query_parse(struct str day, struct str from, struct str to, struct str as_of,
+                       struct str age, struct str version, struct str segment,
+                       struct model_query *out, struct err *e)
+{
+    *out = (struct model_query){.day_from = INT32_MIN,
+                                .day_to = INT32_MAX,
+                                .as_of_ns = T_NS_NONE,
+                                .age_ns = -1,
+                                .version = version};
+    if (day.n > 0 && (from.n > 0 || to.n > 0)) {
+        return err_set(e, ERR_INPUT, "'day' and 'from', 'to' exclude each other");
+    }
+    if ((day.n > 0 && !date_parse(day, &out->day_from))) {
+        return bad(e, "day", "a date as 2026-11-23", day);
+    }
+    if (day.n > 0) {
+        out->day_to = out->day_from;
+    }
+    if (from.n > 0 && !date_parse(from, &out->day_from)) {
+        return bad(e, "from", "a date as 2026-11-23", from);
+    }
+    if (to.n > 0 && !date_parse(to, &out->day_to)) {
+        return bad(e, "to", "a date as 2026-11-23", to);
+    }
+    if (out->day_from > out->day_to) {
+        return err_set(e, ERR_INPUT, "'from' is after 'to'");
+    }
+    int32_t date = 0;
+    if (as_of.n > 0 && date_parse(as_of, &date) && model_day_sane(date)) {
+        out->as_of_ns = ns_from_day(date + 1) - 1;
+    } else if (as_of.n > 0 && !time_parse(as_of, &out->as_of_ns)) {
+        return bad(e, "as_of", "a time as 2026-11-23T12:00:00Z or a date", as_of);
+    }
+    int64_t ms = 0;
+    if (age.n > 0 && !str_eq(age, STR("0")) &&
+        (!str_to_duration_ms(age, &ms) || ms < 0 || ms > 4000 * MS_PER_DAY)) {
+        return bad(e, "age", "a duration up to 4000d, as 3d", age);
+    }
+    out->age_ns = age.n > 0 ? ns_from_ms(ms) : -1;
+    if (segment.n > 0) {
+        struct str_cut cut = str_cut(segment, ':');
+        if (!cut.ok || cut.head.n == 0 || cut.tail.n == 0) {
+            return bad(e, "segment", "dimension:value", segment);
+        }
+        out->dim = cut.head;
+        out->value = cut.tail;
+    }
+    return true;
+}
+
+/* Centavos as reais with two decimals. */
+static void put_brl(struct buf *b, i128 centavos)
+{
+    bool minus = centavos < 0;
+    u128 v = minus ? -(u128)centavos : (u128)centavos;
+    if (v / 100 > UINT64_MAX) {
+        buf_json_f64(b, (double)centavos / 100);
+        return;
+    }
+    buf_fmt(b, "%s%llu.%02u", minus ? "-" : "", (unsigned long long)(v / 100), (unsigned)(v % 100));
+}
+
+static void put_figure(struct buf *b, const char *name, const struct model_figure *f,
+                       const char *method)
+{
+    buf_fmt(b, ",\"%s\":", name);
+    if (isnan(f->value)) {
+        BUF_LIT(b, "null");
+        return;
+    }
+    BUF_LIT(b, "{\"value\":");
+    buf_json_f64(b, f->value);
+    BUF_LIT(b, ",\"lo\":");
+    buf_json_f64(b, f->lo);
+    BUF_LIT(b, ",\"hi\":");
+    buf_json_f64(b, f->hi);
+    buf_fmt(b, ",\"interval\":\"%s\"}", method);
+}
+
+static void put_bound(struct buf *b, const char *name, double lo, double hi)
+{
+    buf_fmt(b, ",\"%s\":", name);
+    if (isnan(lo)) {
+        BUF_LIT(b, "null");
+        return;
+    }
+    buf_char(b, '[');
+    buf_json_f64(b, lo);
+    buf_char(b, ',');
+    buf_json_f64(b, hi);
+    buf_char(b, ']');
+}
+
+static void put_str_or_null(struct buf *b, const char *name, struct str s)
+{
+    buf_fmt(b, "\"%s\":", name);
+    if (s.n == 0) {
+        BUF_LIT(b, "null,");
+    } else {
+        buf_json_str(b, s);
+        buf_char(b, ',');
+    }
+}
+
+static void put_day_or_null(struct buf *b, const char *name, int32_t day)
+{
+    buf_fmt(b, "\"%s\":", name);
+    if (day == INT32_MIN || day == INT32_MAX) {
+        BUF_LIT(b, "null,");
+    } else {
+        buf_char(b, '"');
+        date_format(b, day);
+        BUF_LIT(b, "\",");
+    }
+}
+
+static void put_question(struct buf *b, const struct model_query *q)
+{
+    put_day_or_null(b, "from", q->day_from);
+    put_day_or_null(b, "to", q->day_to);
+    BUF_LIT(b, "\"as_of\":");
+    if (q->as_of_ns == T_NS_NONE) {
+        BUF_LIT(b, "null,");
+    } else {
+        buf_char(b, '"');
+        time_format(b, q->as_of_ns);
+        BUF_LIT(b, "\",");
+    }
+    BUF_LIT(b, "\"age_days\":");
+    buf_json_f64(b, q->age_ns < 0 ? (double)NAN : (double)q->age_ns / (double)NS_PER_DAY);
+    buf_char(b, ',');
+    put_str_or_null(b, "version", q->version);
+    put_str_or_null(b, "dimension", q->dim);
+    put_str_or_null(b, "value", q->value);
+}
+
+static void put_quality(struct buf *b, const struct model_quality *q)
+{
+    buf_fmt(b, "\"n\":%llu", (unsigned long long)q->n);
+    if (q->damaged) {
+        BUF_LIT(b, ",\"tp\":null,\"fp\":null,\"fn\":null,\"tn\":null,\"blocked_unverified\":null,"
+                   "\"amount_fraud_caught\":null,\"amount_fraud_missed\":null,"
+                   "\"amount_false_alarm\":null");
+    } else {
+        buf_fmt(b, ",\"tp\":%llu,\"fp\":%llu,\"fn\":%llu,\"tn\":%llu,\"blocked_unverified\":%llu",
+                (unsigned long long)q->tp, (unsigned long long)q->fp, (unsigned long long)q->fn,
+                (unsigned long long)q->tn, (unsigned long long)q->unverified);
+        BUF_LIT(b, ",\"amount_fraud_caught\":");
+        put_brl(b, q->amount_caught);
+        BUF_LIT(b, ",\"amount_fraud_missed\":");
+        put_brl(b, q->amount_missed);
+        BUF_LIT(b, ",\"amount_false_alarm\":");
+        put_brl(b, q->amount_false_alarm);
+    }
+    put_figure(b, "precision", &q->precision, "wilson95");
+    put_bound(b, "precision_unverified", q->precision_floor, q->precision_ceiling);
+    put_figure(b, "precision_judged", &q->precision_judged, "wilson95");
+    put_figure(b, "recall", &q->recall, "wilson95");
+    put_figure(b, "specificity", &q->specificity, "wilson95");
+    put_figure(b, "f1", &q->f1, "wilson95 of tp/(tp+fp+fn)");
+    put_figure(b, "f2", &q->f2, "delta95");
+    put_figure(b, "f05", &q->f05, "delta95");
+    put_figure(b, "mcc", &q->mcc, "delta95");
+    put_figure(b, "balanced_accuracy", &q->balanced_accuracy, "delta95");
+    put_figure(b, "roc_auc", &q->roc_auc, "delong95");
+    put_bound(b, "roc_auc_bound", q->auc_lo, q->auc_hi);
+    put_figure(b, "average_precision", &q->average_precision, "logit95");
+    put_bound(b, "average_precision_bound", q->ap_lo, q->ap_hi);
+    put_figure(b, "brier", &q->brier, "normal95");
+    put_figure(b, "log_loss", &q->log_loss, "normal95");
+    put_figure(b, "ece_width10", &q->ece_width10, "delta95");
+    put_figure(b, "ece_mass10", &q->ece_mass10, "delta95");
+}
+
+/* Values that exist, so that a reader can ask for each. Of the first shard that has them, then
+ * the next. */
+static void put_known(struct buf *b, const struct model *m, void *const *states, uint32_t n)
+{
+    for (uint32_t kind = 0; kind <= m->c->segments.count && kind <= RECORD_DIMS_MAX; kind++) {
+        if (kind == 0) {
+            BUF_LIT(b, ",\"versions\":[");
+        } else {
+            buf_json_str(b, m->c->segments.v[kind - 1]);
+            BUF_LIT(b, ":[");
+        }
+        bool first = true;
+        for (uint32_t k = 0; k < n; k++) {
+            const struct model_names *names = &model_shard_of(states, k)->names;
+            for (uint32_t id = MODEL_NAME_FIRST; id < model_names_count(names, kind); id++) {
+                struct str s = model_names_str(names, kind, (uint16_t)id);
+                uint16_t ignored = 0;
+                bool told = false;
+                for (uint32_t before = 0; before < k && !told; before++) {
+                    told =
+                        model_names_find(&model_shard_of(states, before)->names, kind, s, &ignored);
+                }
+                if (!told) {
+                    if (!first) {
+                        buf_char(b, ',');
+                    }
+                    buf_json_str(b, s);
+                    first = false;
+                }
+            }
+        }
+        buf_char(b, ']');
+        if (kind == 0) {
+            BUF_LIT(b, ",\"segments\":{");
+        } else if (kind < m->c->segments.count) {
+            buf_char(b, ',');
+        }
+    }
+    buf_char(b, '}');
+}
+
+void model_quality_json(void *app, void *const *states, uint32_t n, const struct model_query *q,
+                        struct buf *out)
+{
+    struct model *m = app;
+    struct model_quality figures;
+    if (!model_gather(m, states, n, q, &figures)) {
+        out->failed = true;
+        return;
+    }
+    buf_char(out, '{');
+    put_question(out, q);
+    put_quality(out, &figures);
+    put_known(out, m, states, n);
+    buf_char(out, '}');
+}

@@ -1,0 +1,64 @@
+/* What the frame and the status text share: a pen with a scratch buffer for one number or sentence.
+ */
+#ifndef SERVER_BOARD_DRAW_INT_H
+#define SERVER_BOARD_DRAW_INT_H
+
+#include "server/board_int.h"
+#include "server/board_pen_int.h"
+#include "server/num_int.h"
+#include "server/text_int.h"
+
+#include <math.h>
+
+#define SCRATCH_BYTES_MAX 2048
+
+/* Draws with a pen; `scratch` holds one number or sentence at a time. */
+struct drawing {
+    const struct server_board *b;
+    struct pen pen;
+    struct mem mem;
+    struct buf scratch;
+};
+
+static inline struct buf *fresh(struct drawing *d)
+{
+    buf_reset(&d->scratch);
+    return &d->scratch;
+}
+
+static inline void put(struct drawing *d, enum pen_style style, struct str s)
+{
+    server_pen_text(&d->pen, style, s);
+}
+
+static inline void put_scratch(struct drawing *d, enum pen_style style)
+{
+    put(d, style, buf_str(&d->scratch));
+}
+
+static inline void put_id(struct drawing *d, enum pen_style style, enum text_id id)
+{
+    put(d, style, str_from_c(server_text(d->b->lang, id)));
+}
+
+/* " · " between facts; plain text has a comma. */
+static inline void dot(struct drawing *d)
+{
+    put(d, PEN_DIM, d->b->plain ? STR(", ") : STR(" · "));
+}
+
+/* Value, interval, cohort and sample size of an estimate: "84,3% (82,1-86,2)". */
+static inline void add_estimate(struct buf *out, enum lang lang, bool plain,
+                                const struct view_estimate *m)
+{
+    server_num_percent(out, lang, m->value, 1);
+    if (isfinite(m->lo) && isfinite(m->hi)) {
+        BUF_LIT(out, " (");
+        server_num_f64(out, lang, m->lo * 100, 1);
+        buf_str_add(out, plain ? STR("-") : STR("–"));
+        server_num_f64(out, lang, m->hi * 100, 1);
+        buf_char(out, ')');
+    }
+}
+
+#endif

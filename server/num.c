@@ -1,0 +1,152 @@
+/* See num_int.h. Digits are made by hand: the C library's %' grouping and decimal point follow a
+ * process-wide locale, and a server that sets it changes how it prints JSON. */
+#include "server/num_int.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+/* Above this a double has no digits after the point left, and int64 still holds it times a million.
+ */
+#define NUM_LIMIT 9e12
+
+static const double powers[] = {1, 10, 100, 1000, 10000, 100000, 1000000};
+
+static void add_grouped(struct buf *out, enum lang lang, uint64_t v)
+{
+    char digits[32];
+    size_t n = 0;
+    do {
+        if (n % 4 == 3) {
+            digits[n++] = lang == LANG_PT ? '.' : ',';
+        }
+        digits[n++] = (char)('0' + v % 10);
+        v /= 10;
+    } while (v > 0);
+    while (n > 0) {
+        buf_char(out, digits[--n]);
+    }
+}
+
+void server_num_i64(struct buf *out, enum lang lang, int64_t v)
+{
+    if (v < 0) {
+        buf_char(out, '-');
+    }
+    add_grouped(out, lang, v < 0 ? 0 - (uint64_t)v : (uint64_t)v);
+}
+
+void server_num_f64(struct buf *out, enum lang lang, double v, int decimals)
+{
+    ASSERT(decimals >= 0 && decimals <= 6);
+    if (!isfinite(v)) {
+        buf_char(out, '-');
+        return;
+    }
+    if (fabs(v) > NUM_LIMIT) {
+        buf_f64(out, v);
+        return;
+    }
+    uint64_t scaled = (uint64_t)llround(fabs(v) * powers[decimals]);
+    uint64_t unit = (uint64_t)powers[decimals];
+    if (v < 0 && scaled > 0) {
+        buf_char(out, '-');
+    }
+    add_grouped(out, lang, scaled / unit);
+    if (decimals > 0) {
+        buf_char(out, lang == LANG_PT ? ',' : '.');
+        uint64_t rest = scaled % unit;
+        for (uint64_t u = unit / 10; u > 0; u /= 10) {
+            buf_char(out, (char)('0' + rest / u % 10));
+        }
+    }
+}
+
+/* v / 10^k with the word for it. Decimals so that about three digits are seen. */
+static void add_scaled(struct buf *out, enum lang lang, double v)
+{
+    static const struct {
+        double from;
+        const char *word[LANGS];
+    } scales[] = {
+        {1e12, {" tri", "T"}}, {1e9, {" bi", "B"}}, {1e6, {" mi", "M"}}, {1e3, {" mil", "k"}}};
+    for (size_t i = 0; i < ARRAY_LEN(scales); i++) {
+        /* 999,950 would print as "1.000,0 mil": the next unit starts where rounding reaches it. */
+        if (fabs(v) >= scales[i].from * 0.99995) {
+            server_num_f64(out, lang, v / scales[i].from, 1);
+            buf_str_add(out, str_from_c(scales[i].word[lang]));
+            return;
+        }
+    }
+    server_num_f64(out, lang, v, 0);
+}
+
+void server_num_short(struct buf *out, enum lang lang, double v)
+{
+    double a = fabs(v);
+    if (!isfinite(v) || a >= 9999.5) {
+        isfinite(v) ? add_scaled(out, lang, v) : buf_char(out, '-');
+    } else if (a >= 999.5 || v == 0) {
+        server_num_f64(out, lang, v, 0);
+    } else {
+        server_num_f64(out, lang, v, a >= 0.995 ? 1 : 2);
+    }
+}
+
+void server_num_percent(struct buf *out, enum lang lang, double share, int decimals)
+{
+    server_num_f64(out, lang, share * 100, decimals);
+    if (isfinite(share)) {
+        buf_char(out, '%');
+    }
+}
+
+void server_num_brl(struct buf *out, enum lang lang, double reais)
+{
+    if (!isfinite(reais)) {
+        buf_char(out, '-');
+        return;
+    }
+    if (reais < 0) {
+        buf_char(out, '-');
+        reais = -reais;
+    }
+    buf_str_add(out, lang == LANG_PT ? STR("R$ ") : STR("R$"));
+    if (reais < 9999.995) {
+        server_num_f64(out, lang, reais, 2);
+    } else {
+        add_scaled(out, lang, reais);
+    }
+}
+
+void server_num_ms(struct buf *out, enum lang lang, double ms)
+{
+    if (!isfinite(ms)) {
+        buf_char(out, '-');
+    } else if (ms >= 999.5) {
+        server_num_f64(out, lang, ms / 1000, ms >= 99950 ? 0 : ms >= 9995 ? 1 : 2);
+        BUF_LIT(out, " s");
+    } else {
+        server_num_f64(out, lang, ms, ms >= 9.95 || ms == 0 ? 0 : ms >= 0.995 ? 1 : 2);
+        BUF_LIT(out, " ms");
+    }
+}
+
+void server_num_span(struct buf *out, int64_t seconds)
+{
+    static const struct {
+        int64_t s;
+        const char *word;
+    } units[] = {{86400, "d"}, {3600, "h"}, {60, "min"}, {1, "s"}};
+    if (seconds < 0) {
+        seconds = 0;
+    }
+    size_t i = 0;
+    while (i < 3 && seconds < units[i].s) {
+        i++;
+    }
+    buf_fmt(out, "%lld %s", (long long)(seconds / units[i].s), units[i].word);
+    int64_t rest = seconds % units[i].s;
+    if (i < 3 && rest / units[i + 1].s > 0) {
+        buf_fmt(out, " %lld %s", (long long)(rest / units[i + 1].s), units[i + 1].word);
+    }
+}

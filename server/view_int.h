@@ -1,0 +1,85 @@
+/* What the terminal shows, read from GET /farol/v1/status (docs/openapi.yaml, schema Status).
+ *
+ * The bytes may come from any server that --url names, so texts are cut, and everything that could
+ * steer a terminal (control bytes, C1, bidirectional and wide characters) is replaced. A number
+ * that the server did not give is NaN: "no data" is never 0. */
+#ifndef SERVER_VIEW_INT_H
+#define SERVER_VIEW_INT_H
+
+#include "base/clock.h"
+#include "base/command.h"
+#include "codec/json.h"
+
+#define VIEW_STAGES_MAX     16
+#define VIEW_REASONS_MAX    8
+#define VIEW_DECISIONS_MAX  8
+#define VIEW_VERSIONS_MAX   4
+#define VIEW_TEXT_BYTES     240
+#define VIEW_TOKENS_MAX     4096
+#define VIEW_JSON_BYTES_MAX (1U << 20)
+
+/* In order of severity: the worst of several is the largest. */
+enum view_state { VIEW_OK, VIEW_NONE, VIEW_WARN, VIEW_CRIT };
+
+struct view_text {
+    uint16_t n;
+    char p[VIEW_TEXT_BYTES];
+};
+
+struct view_reason {
+    enum view_state level;
+    struct view_text text[LANGS];
+};
+
+struct view_pillar {
+    enum view_state state;
+    uint32_t reasons_count;
+    struct view_reason reasons[VIEW_REASONS_MAX];
+};
+
+struct view_stage {
+    struct view_text name;
+    double rate_per_s, errors_per_s, p50_ms, p99_ms, queue_p99_ms, duplicates, retries, lost_after;
+};
+
+struct view_estimate {
+    double value, lo, hi, n;
+    struct view_text cohort;
+};
+
+/* By value, about 30 KB; no memory of its own. */
+struct server_view {
+    struct view_text version;
+    int64_t t_ns; /* of the server's clock; T_NS_NONE when not given */
+    enum view_state state;
+    struct view_pillar pipeline, model;
+
+    double entered, left, in_flight, lost, lost_brl;
+    bool closes, ledger_given;
+    double tx_per_s;
+    uint32_t stages_count;
+    struct view_stage stages[VIEW_STAGES_MAX];
+
+    double decisions_per_s, fallback_share, hold_share, threshold, labels_pending;
+    uint32_t decisions_count;
+    struct {
+        struct view_text name;
+        double share;
+    } decisions[VIEW_DECISIONS_MAX];
+    struct view_text feature_name;
+    double feature_share;
+    struct view_estimate precision, recall;
+    uint32_t versions_count;
+    struct view_text versions[VIEW_VERSIONS_MAX];
+};
+
+static inline struct str view_str(const struct view_text *t)
+{
+    return (struct str){t->p, t->n};
+}
+
+/* ERR_INPUT: not JSON, or not an object with "state". Linear in the text. */
+MUST_USE bool server_view_read(struct json_parser *p, struct str text, struct server_view *out,
+                               struct err *e);
+
+#endif
