@@ -48,8 +48,8 @@ static void fill(struct page *p)
     f = expo_family(x, EXPO_COUNTER, STR("pix_lost_brl_total"), STR("brl"), STR("Lost."));
     expo_add(x, f, NULL, 0, 0.1);
     f = expo_family(x, EXPO_GAUGE, STR("pix_hold_open"), STR(""), STR("Holds."));
-    expo_add(x, f, NULL, 0, NAN);
-    expo_add(x, f, stage, 1, -INFINITY);
+    expo_add(x, f, NULL, 0, (double)NAN);
+    expo_add(x, f, stage, 1, -(double)INFINITY);
     f = expo_family(x, EXPO_HISTOGRAM, STR("pix_work_seconds"), STR("seconds"), STR("Work."));
     expo_add_histogram(x, f, stage, 1, edges, ARRAY_LEN(edges), buckets, 12.25);
     expo_add_histogram(x, f, NULL, 0, edges, ARRAY_LEN(edges), empty, 0);

@@ -453,6 +453,7 @@ static void empty(struct model *m, void *const *states, uint32_t n)
     for (uint32_t k = 0; k < n; k++) {
         model_shard_reset(model_shard_of(states, k));
     }
+    model_baselines_release(m);
     m->runs_count = 0;
     m->leaving_count = 0;
     m->runs_lost = 0;

@@ -18,7 +18,7 @@ static bool merge_version(struct model_merged *g, uint16_t id, const struct mode
         if (to == NULL) {
             return false;
         }
-        to->threshold = NAN;
+        to->threshold = (double)NAN;
         to->threshold_ns = T_NS_NONE;
     }
     to->used = to->used || from->used;
@@ -114,6 +114,69 @@ void model_merged_release(struct model_merged *g)
     mem_give(g->mem, g->features, g->features_cap * sizeof *g->features);
     model_names_release(&g->names);
     intern_release(&g->feature_names);
+}
+
+/* ---- what is usual ----
+ *
+ * Some features are null by nature (a payment without a Pix key has no age of the key), so a
+ * share of nulls means something only against the usual one. The baseline starts as the share of
+ * the first 500 values, follows small changes within minutes, and large ones within about a day:
+ * an incident does not become usual while it lasts, a feature that was redesigned does in the
+ * end. */
+#define BASELINE_N_MIN  500
+#define WINDOW_N_MIN    100
+#define BASELINE_NEAR   0.03
+#define BASELINE_FOLLOW 0.01 /* a publication, twice a second */
+#define BASELINE_CREEP  1e-5
+
+double model_baseline(const struct model *m, struct str feature)
+{
+    uint32_t id = intern_find(&m->baseline_names, feature);
+    return id < m->baselines_cap ? m->baselines[id] : (double)NAN;
+}
+
+static void baseline_update(struct model *m, struct str name, const struct model_merged_feature *f)
+{
+    uint64_t seen = f->values + f->nulls;
+    double share = f->n < WINDOW_N_MIN ? (double)NAN : (double)f->bad / (double)f->n;
+    double now = model_baseline(m, name);
+    if (seen < BASELINE_N_MIN || isnan(share)) {
+        return;
+    }
+    if (!isnan(now)) {
+        double step = fabs(share - now) < BASELINE_NEAR ? BASELINE_FOLLOW : BASELINE_CREEP;
+        m->baselines[intern_find(&m->baseline_names, name)] += step * (share - now);
+        return;
+    }
+    uint32_t id = intern_add(&m->baseline_names, name);
+    void *p = m->baselines;
+    size_t had = m->baselines_cap;
+    if (id == INTERN_FULL || !mem_array_grow(m->mem, &p, &m->baselines_cap, (size_t)id + 1,
+                                             m->baseline_names.max, sizeof *m->baselines)) {
+        return;
+    }
+    m->baselines = p;
+    for (size_t i = had; i < m->baselines_cap; i++) {
+        m->baselines[i] = (double)NAN;
+    }
+    m->baselines[id] = (double)(f->nulls + f->defaults) / (double)seen;
+}
+
+void model_baselines_update(struct model *m, const struct model_merged *g)
+{
+    for (uint32_t i = 0; i < g->features_cap; i++) {
+        baseline_update(m, model_merged_name(g, i), &g->features[i]);
+    }
+}
+
+void model_baselines_release(struct model *m)
+{
+    uint32_t max = m->baseline_names.max;
+    intern_release(&m->baseline_names);
+    intern_init(&m->baseline_names, m->mem, max);
+    mem_give(m->mem, m->baselines, m->baselines_cap * sizeof *m->baselines);
+    m->baselines = NULL;
+    m->baselines_cap = 0;
 }
 
 uint32_t model_distinct(const struct model_version *v, int64_t now_ns)

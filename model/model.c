@@ -27,6 +27,7 @@ bool model_new(const struct model_config *c, const struct os *os, const char *di
                         .watermark_ns = T_NS_NONE,
                         .day_first = INT32_MIN,
                         .sweep = true};
+    intern_init(&x->baseline_names, m, (uint32_t)c->features_max + 1);
     model_log10_table(x->log10_table);
     for (uint32_t i = 0; i < c->segments.count; i++) {
         x->dims_hash = hash64_seed(c->segments.v[i], x->dims_hash + 1);
@@ -55,6 +56,7 @@ void model_free(struct model *m)
     if (m == NULL) {
         return;
     }
+    model_baselines_release(m);
     mem_give(m->mem, m->runs, m->runs_cap * sizeof *m->runs);
     mem_give(m->mem, m->leaving, m->leaving_cap * sizeof *m->leaving);
     mem_give(m->mem, m->work, sizeof *m->work);

@@ -138,6 +138,10 @@ struct model {
     uint32_t leaving_count;
     bool sweep; /* a checkpoint was loaded: files that it does not know go at the next tick */
     uint64_t runs_lost;
+    /* Usual share of nulls and defaults per feature: merge.c. */
+    struct intern baseline_names;
+    double *baselines; /* owns */
+    size_t baselines_cap;
     struct model_band bands[MODEL_BANDS];
     struct model_quality_in *work;    /* owns; scratch at rest */
     struct model_positive *positives; /* owns; scratch at rest */
@@ -207,6 +211,14 @@ struct model_merged {
 MUST_USE bool model_merge(struct model *m, void *const *states, uint32_t n, int64_t now_ns,
                           struct model_merged *out);
 void model_merged_release(struct model_merged *g);
+/* Share of nulls and defaults that is usual for a feature; NaN while too little was seen. */
+double model_baseline(const struct model *m, struct str feature);
+void model_baselines_update(struct model *m, const struct model_merged *g);
+void model_baselines_release(struct model *m);
+static inline struct str model_merged_name(const struct model_merged *g, uint32_t i)
+{
+    return i < g->feature_names.count ? intern_str(&g->feature_names, i) : STR("other");
+}
 /* Scores' cells used in the last 60 s. */
 uint32_t model_distinct(const struct model_version *v, int64_t now_ns);
 void model_slots_sum(void *const *states, uint32_t n, int64_t now_ns, struct model_slot *out);

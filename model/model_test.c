@@ -414,6 +414,18 @@ static bool status_has(struct testing *t, const char *text)
     return has;
 }
 
+static void publish(struct testing *t)
+{
+    struct arena a;
+    struct expo x;
+    arena_init(&a, t->m, 8 << 20);
+    expo_init(&x, &a, 0);
+    testing_tick(t);
+    t->p.publish(t->p.app, t->states, t->n, os_now_ns(t->os), &x);
+    assert_false(x.failed);
+    arena_release(&a);
+}
+
 TEST(model_status_tells_what_is_wrong_in_two_languages)
 {
     struct testing t;
@@ -422,8 +434,14 @@ TEST(model_status_tells_what_is_wrong_in_two_languages)
     testing_tick(&t);
     assert_true(status_has(&t, "{\"state\":\"none\",\"reasons\":[]"));
     assert_true(status_has(&t, "\"precision\":null"));
+    /* A tenth of nulls is usual here, and no alarm; all of them is one. */
+    give_features(&t, 60, 20000, 10, FEATURE_NULL);
+    give_features(&t, 540, 21000, 10, FEATURE_NUMBER);
+    publish(&t);
+    assert_false(status_has(&t, "feature_missing"));
+    simos_clock_add(t.simos, 70 * NS_PER_S);
     give_features(&t, 300, 0, 10, FEATURE_NULL);
-    testing_tick(&t);
+    publish(&t);
     assert_true(status_has(&t, "\"code\":\"feature_missing\",\"level\":\"crit\""));
     assert_true(status_has(&t, "risk está nula ou no valor padrão em 100,0 %"));
     assert_true(status_has(&t, "\"code\":\"fallback\""));

@@ -135,17 +135,22 @@ static void features(struct out *o)
     struct expo_family *mean = family(
         o, EXPO_GAUGE, STR("fraud_feature_log10_mean"), STR(""),
         STR("Mean log10 of positive values of the last 60 s; +-2 or 3 is a change of unit."));
+    struct expo_family *usual = family(o, EXPO_GAUGE, STR("fraud_feature_baseline"), STR(""),
+                                       STR("Usual share of nulls and defaults of a feature."));
     for (uint32_t i = 0; i < o->g->features_cap; i++) {
         const struct model_merged_feature *v = &o->g->features[i];
         if (v->values + v->nulls == 0) {
             continue;
         }
-        struct str name =
-            i < o->g->feature_names.count ? intern_str(&o->g->feature_names, i) : STR("other");
+        struct str name = model_merged_name(o->g, i);
+        double baseline = model_baseline(o->m, name);
         const struct expo_label l[] = {LABEL("feature", name)};
         expo_add(o->x, values, l, 1, (double)v->values);
         expo_add(o->x, nulls, l, 1, (double)v->nulls);
         expo_add(o->x, defaults, l, 1, (double)v->defaults);
+        if (!isnan(baseline)) {
+            expo_add(o->x, usual, l, 1, baseline);
+        }
         if (v->log10_n > 0) {
             expo_add(o->x, mean, l, 1, (double)v->log10_sum / MODEL_LOG_FIX / (double)v->log10_n);
         }
@@ -328,6 +333,7 @@ void model_publish(void *app, void *const *states, uint32_t n, int64_t now_ns, s
     struct model_merged g;
     struct out o = {x, app, states, n, now_ns, &g};
     if (model_merge(o.m, states, n, now_ns, &g)) {
+        model_baselines_update(o.m, &g);
         decisions(&o);
         versions(&o);
         features(&o);

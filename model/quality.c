@@ -21,7 +21,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-static const struct model_figure undefined = {NAN, NAN, NAN};
+static const struct model_figure undefined = {(double)NAN, (double)NAN, (double)NAN};
 
 void model_wilson(uint64_t hits, uint64_t n, struct model_figure *out)
 {
@@ -376,8 +376,8 @@ static void all_undefined(struct model_quality *q)
     q->precision_judged = q->mcc = q->balanced_accuracy = q->roc_auc = q->average_precision =
         undefined;
     q->brier = q->log_loss = q->ece_width10 = q->ece_mass10 = undefined;
-    q->auc_lo = q->auc_hi = q->ap_lo = q->ap_hi = NAN;
-    q->precision_floor = q->precision_ceiling = NAN;
+    q->auc_lo = q->auc_hi = q->ap_lo = q->ap_hi = (double)NAN;
+    q->precision_floor = q->precision_ceiling = (double)NAN;
 }
 
 void model_quality_compute(const struct model_quality_in *in, struct model_quality *q)

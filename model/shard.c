@@ -104,7 +104,7 @@ struct model_version *model_version_at(struct model_shard *s, uint16_t id)
     if (s->versions[id] == NULL) {
         s->versions[id] = mem_take(s->mem, sizeof **s->versions);
         if (s->versions[id] != NULL) {
-            s->versions[id]->threshold = NAN;
+            s->versions[id]->threshold = (double)NAN;
             s->versions[id]->threshold_ns = T_NS_NONE;
         }
     }

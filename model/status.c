@@ -63,23 +63,31 @@ static struct percent percent(double share, bool comma)
     return p;
 }
 
-static void judge_features(struct state *s, const struct model_merged *g, struct str *worst,
-                           double *worst_share)
+/* The worst feature is the one furthest above its usual share. */
+static void judge_features(struct state *s, const struct model *m, const struct model_merged *g,
+                           struct str *worst, double *worst_share)
 {
+    double worst_excess = -2;
     *worst_share = -1;
     for (uint32_t i = 0; i < g->features_cap; i++) {
         const struct model_merged_feature *f = &g->features[i];
-        double share = f->n < FEATURE_N_MIN ? -1 : (double)f->bad / (double)f->n;
-        if (share > *worst_share) {
+        if (f->n < FEATURE_N_MIN) {
+            continue;
+        }
+        double share = (double)f->bad / (double)f->n;
+        double usual = model_baseline(m, model_merged_name(g, i));
+        double excess = isnan(usual) ? 0 : share - usual;
+        if (excess > worst_excess) {
+            worst_excess = excess;
             *worst_share = share;
-            *worst = i < g->feature_names.count ? intern_str(&g->feature_names, i) : STR("other");
+            *worst = model_merged_name(g, i);
         }
     }
-    if (*worst_share <= FEATURE_WARN) {
+    if (worst_excess <= FEATURE_WARN) {
         return;
     }
     struct reason *r =
-        reason_add(s, "feature_missing", *worst_share > FEATURE_CRIT ? LEVEL_CRIT : LEVEL_WARN);
+        reason_add(s, "feature_missing", worst_excess > FEATURE_CRIT ? LEVEL_CRIT : LEVEL_WARN);
     if (r != NULL) {
         struct str name = str_sub(*worst, 0, 64);
         snprintf(
@@ -297,7 +305,7 @@ void model_status(void *app, void *const *states, uint32_t n, int64_t now_ns, st
     struct state s = {.level = w.decisions > 0 ? LEVEL_OK : LEVEL_NONE};
     struct shown precision = newest(m, true);
     struct shown recall = newest(m, false);
-    judge_features(&s, &g, &worst, &worst_share);
+    judge_features(&s, m, &g, &worst, &worst_share);
     judge_fallback(&s, &w);
     judge_constant(&s, &g, &w, now_ns);
     judge_labels(&s, m, states, n, &w, now_ns);

@@ -23,8 +23,8 @@ struct http_request;
 struct str http_method(const struct http_request *rq);
 struct str http_path(const struct http_request *rq); /* percent-decoded, without the query */
 /* Value of a header, name in any case; {NULL, 0} when absent. This, method, path and query are
- * called from begin, data and end, and what they return borrows until that end returns: a thread
- * that answers later copies what it needs before. */
+ * called from begin, data and end only. What they return borrows until the answer, or until
+ * http_server_stop when that comes first: a thread that may answer after it copies. */
 struct str http_header(const struct http_request *rq, const char *name);
 /* First value of a query parameter, decoded; {NULL, 0} when absent. */
 struct str http_query(const struct http_request *rq, const char *name);

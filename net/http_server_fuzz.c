@@ -1,5 +1,6 @@
-/* Any bytes as a conversation: the server must survive them, balance begin with end or abort, and still
- * answer the next client. A server per input costs a millisecond, and keeps inputs independent. */
+/* Any bytes as a conversation: the server must survive them, balance begin with end or abort, and
+ * still answer the next client. A server per input costs a millisecond, and keeps inputs
+ * independent. */
 #include "net/http_server.h"
 
 #include "net/http_int.h"
@@ -60,21 +61,24 @@ static const struct http_route routes[] = {
      .abort = aborted},
 };
 
-static void converse(uint16_t port, struct str text)
+/* Reads until the server closes or says nothing more for a moment, then resets. */
+static void converse(uint16_t port, struct str text, bool closes)
 {
     struct sockaddr_in addr = {.sin_family = AF_INET, .sin_port = htons(port)};
     addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     struct linger reset = {.l_onoff = 1, .l_linger = 0}; /* no TIME_WAIT: there are many of us */
+    struct timeval wait = {.tv_sec = closes ? 4 : 0, .tv_usec = closes ? 0 : 3000};
     char answer[4096];
     ASSERT(fd >= 0);
     setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
     ASSERT(connect(fd, (struct sockaddr *)&addr, sizeof addr) == 0);
     ssize_t n = send(fd, text.p, text.n, MSG_NOSIGNAL);
-    shutdown(fd, SHUT_WR);
     while (n > 0) {
         n = recv(fd, answer, sizeof answer, 0);
     }
+    ASSERT(!closes || n == 0);
     close(fd);
 }
 
@@ -93,10 +97,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     ASSERT(http_server_start(&s, &c, routes, ARRAY_LEN(routes), &app, NULL, &e));
-    converse(http_server_port(s), str_of((const char *)data, size));
+    converse(http_server_port(s), str_of((const char *)data, size), false);
     http_server_stats(s, &stats);
     uint64_t before = stats.requests;
-    converse(http_server_port(s), STR("GET /last HTTP/1.1\r\nHost: t\r\n\r\n"));
+    converse(http_server_port(s), STR("GET /last HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n"),
+             true);
     http_server_stats(s, &stats);
     ASSERT(stats.requests > before);
     http_server_stop(s);

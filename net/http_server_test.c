@@ -629,16 +629,14 @@ TEST(http_a_failing_route_answers_its_error_and_closes)
 TEST(http_framing_with_two_readings_is_400_and_the_end)
 {
     static const char *const shapes[] = {
-        "POST /upload HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\nTransfer-Encoding: "
-        "chunked\r\n\r\n"
-        "0\r\n\r\n",
-        "POST /upload HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\nContent-Length: "
-        "5\r\n\r\n"
-        "0\r\n\r\n",
+        ("POST /upload HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\n"
+         "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+        ("POST /upload HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n"
+         "Content-Length: 5\r\n\r\n0\r\n\r\n"),
         "POST /upload HTTP/1.1\r\nHost: t\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc",
         "POST /upload HTTP/1.1\r\nHost: t\r\nContent-Length: 3\r\ncontent-length: 4\r\n\r\nabc",
-        "POST /upload HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: "
-        "chunked\r\n\r\n0\r\n\r\n",
+        ("POST /upload HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n"
+         "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
         "POST /upload HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
         "POST /upload HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: identity\r\n\r\nabc",
         "POST /upload HTTP/1.1\r\nHost: t\r\nContent-Length: +3\r\n\r\nabc",

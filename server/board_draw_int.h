@@ -1,5 +1,4 @@
-/* What the frame and the status text share: a pen with a scratch buffer for one number or sentence.
- */
+/* What the frame and the status text share: a pen, and a scratch buffer for one sentence. */
 #ifndef SERVER_BOARD_DRAW_INT_H
 #define SERVER_BOARD_DRAW_INT_H
 

@@ -43,7 +43,7 @@ static void tick(struct service *s)
     server_self_publish(s, &snapshot->expo);
     if (snapshot->expo.failed && atomic_fetch_add(&s->ticks_cut, 1) == 0) {
         log_line(s->log, LOG_ERROR, "server",
-                 "the series need more than server.metrics_bytes_max: some are missing");
+                 "some series are missing: they need more than server.metrics_bytes_max");
     }
     server_snapshots_publish(&s->snapshots, snapshot);
     atomic_fetch_add(&s->ticks, 1);
@@ -53,21 +53,27 @@ static void tick(struct service *s)
 static void *ticker_main(void *arg)
 {
     struct service *s = arg;
-    do {
+    while (pause_ms(s, atomic_load(&s->tick_ms))) {
         tick(s);
-    } while (pause_ms(s, atomic_load(&s->tick_ms)));
+    }
     return NULL;
 }
 
 static void *checkpointer_main(void *arg)
 {
     struct service *s = arg;
-    while (pause_ms(s, CHECKPOINT_EVERY_MS)) {
+    struct river_stats stats;
+    river_stats(s->river, &stats);
+    /* What was replayed once need not be again: a server that is killed over and over, each time
+     * before the next checkpoint is due, would otherwise take longer to start each time. */
+    bool force = stats.recovered_batches > 0;
+    do {
         struct err e = {0};
-        if (!river_checkpoint(s->river, false, &e)) {
+        if (!river_checkpoint(s->river, force, &e)) {
             log_err(s->log, LOG_ERROR, "server", &e);
         }
-    }
+        force = false;
+    } while (pause_ms(s, CHECKPOINT_EVERY_MS));
     return NULL;
 }
 
@@ -178,7 +184,9 @@ static bool start_all(struct service *s, enum service_trouble *trouble, struct e
     if (!start_river(s, e)) {
         return false;
     }
+    tick(s); /* who is ready has series: a probe that waits for it must not read an empty page */
     *trouble = TROUBLE_MEMORY;
+    tick(s); /* who is told "ready" finds the recovered series on /metrics */
     if (!thread_start(&s->ticker, &s->ticker_runs, ticker_main, s, e) ||
         !thread_start(&s->checkpointer, &s->checkpointer_runs, checkpointer_main, s, e) ||
         !thread_start(&s->reader, &s->reader_runs, reader_main, s, e)) {
