@@ -20,10 +20,6 @@
 
 #include <errno.h>
 
-/* A replay this long is followed by a checkpoint at once: a program that is killed again and again before
- * a checkpoint is due would otherwise replay a journal that only grows. */
-#define REPLAY_LONG_NS (200 * NS_PER_MS)
-
 static const char *const mod = "river";
 
 bool river_slot_path(const struct river *r, size_t slot, char out[static PATH_BYTES_MAX],
@@ -200,8 +196,10 @@ bool river_recover(struct river *r, struct err *e)
     r->saved_mono_ns = os_mono_ns(r->os);
     r->save_tried_mono_ns = r->saved_mono_ns;
     r->stats.recovery_ns = r->saved_mono_ns - t0;
-    if (r->stats.recovery_ns > REPLAY_LONG_NS) {
-        r->saved_mono_ns -= ns_from_ms(r->config.checkpoint_ms); /* due at the first tick */
+    if (r->stats.recovered_batches > 0) {
+        /* Due at the first tick: who is killed again and again, each time before a checkpoint, would
+         * otherwise replay a journal that only grows. */
+        r->saved_mono_ns -= ns_from_ms(r->config.checkpoint_ms);
     }
     struct river_stats st = r->stats;
     pthread_mutex_unlock(&r->mu);

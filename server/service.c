@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define CHECKPOINT_EVERY_MS 1000
 #define DRAIN_STEP_NS       (10 * NS_PER_MS)
 #define DRAIN_GRACE_NS      (50 * NS_PER_MS)
 #define STATUS_BYTES_MAX    ((size_t)4 << 20)
@@ -56,24 +55,6 @@ static void *ticker_main(void *arg)
     while (pause_ms(s, atomic_load(&s->tick_ms))) {
         tick(s);
     }
-    return NULL;
-}
-
-static void *checkpointer_main(void *arg)
-{
-    struct service *s = arg;
-    struct river_stats stats;
-    river_stats(s->river, &stats);
-    /* What was replayed once need not be again: a server that is killed over and over, each time
-     * before the next checkpoint is due, would otherwise take longer to start each time. */
-    bool force = stats.recovered_batches > 0;
-    do {
-        struct err e = {0};
-        if (!river_checkpoint(s->river, force, &e)) {
-            log_err(s->log, LOG_ERROR, "server", &e);
-        }
-        force = false;
-    } while (pause_ms(s, CHECKPOINT_EVERY_MS));
     return NULL;
 }
 
@@ -188,7 +169,6 @@ static bool start_all(struct service *s, enum service_trouble *trouble, struct e
     *trouble = TROUBLE_MEMORY;
     tick(s); /* who is told "ready" finds the recovered series on /metrics */
     if (!thread_start(&s->ticker, &s->ticker_runs, ticker_main, s, e) ||
-        !thread_start(&s->checkpointer, &s->checkpointer_runs, checkpointer_main, s, e) ||
         !thread_start(&s->reader, &s->reader_runs, reader_main, s, e)) {
         return false;
     }
@@ -269,9 +249,6 @@ void server_service_stop(struct service *s)
     (void)pthread_mutex_unlock(&s->mu);
     if (s->ticker_runs) {
         (void)pthread_join(s->ticker, NULL);
-    }
-    if (s->checkpointer_runs) {
-        (void)pthread_join(s->checkpointer, NULL);
     }
     if (s->reader_runs) {
         (void)pthread_join(s->reader, NULL);

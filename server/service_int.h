@@ -1,11 +1,10 @@
-/* The running server: pillars on the river, doors and pages on HTTP, a ticker and a checkpointer.
+/* The running server: pillars on the river, doors and pages on HTTP, and a ticker.
  *
  *     main thread        start, wait for signals, reload, stop
  *     ticker             every server.tick: river_tick, own series, new snapshot for /metrics
- *     checkpointer       every second: river_checkpoint if due; apart, so that no tick waits
  *     reader             answers requests that need the river at rest, one at a time
  *     HTTP I/O threads   the rest; they never wait
- *     (the river's own)  committer and shards
+ *     (the river's own)  committer, saver of checkpoints, shards
  */
 #ifndef SERVER_SERVICE_INT_H
 #define SERVER_SERVICE_INT_H
@@ -87,8 +86,8 @@ struct service {
     atomic_int_fast64_t tick_ms;
     atomic_uint_fast64_t ticks, ticks_cut, tick_ns_last, reloads, reload_failures, jobs_refused;
 
-    pthread_t ticker, checkpointer, reader;
-    bool ticker_runs, checkpointer_runs, reader_runs;
+    pthread_t ticker, reader;
+    bool ticker_runs, reader_runs;
     pthread_mutex_t mu; /* lock of what follows */
     pthread_cond_t wake;
     bool stopping;
