@@ -134,6 +134,7 @@ int main(int argc, char **argv)
     printf("%.*s\n", STR_FMT(buf_str(&out)));
     struct buf saved;
     buf_init(&saved, &m, (size_t)2 << 30);
+    buf_room(&saved, (size_t)rate * 727 * 80 + 65536); /* as the river does, before the rest */
     int64_t start = os_mono_ns(os_real());
     r.pillar.save(p, &r.state, 1, &saved);
     int64_t middle = os_mono_ns(os_real());

@@ -30,6 +30,7 @@
  *    and the folder sync of the new one makes the removal last.
  *  - What an opening read is synced before it is believed: after kill -9 it may be in the page
  *    cache only.
+ *  - A sync counts only while the file has its name: a removed folder must not be acknowledged into.
  *
  * Source: Rebello et al., Can Applications Recover from fsync Failures?, ATC 2020; Pillai et al.,
  * All File Systems Are Not Created Equal, OSDI 2014. */
@@ -413,12 +414,39 @@ static bool segment_create(struct journal *j, struct err *e)
     return true;
 }
 
+/* Does the open segment's name still lead to it? A file whose folder somebody removed or moved
+ * away takes writes and syncs for as long as it is open, and no start ever finds it. An open that
+ * fails for another reason (no descriptor left) is no sign of that. */
+static bool newest_named(struct journal *j, struct err *e)
+{
+    char path[PATH_BYTES_MAX];
+    if (!journal_segment_path(j, newest(j)->first, path, e)) {
+        return false;
+    }
+    int fd;
+    int rc = j->os->open(j->os->ctx, path, OS_READ, &fd);
+    if (rc == ENOENT || rc == ENOTDIR) {
+        return err_errno(e, rc, "'%s' is gone, was the storage folder removed?", path);
+    }
+    if (rc != 0) {
+        return true;
+    }
+    uint64_t bytes = 0;
+    rc = j->os->size(j->os->ctx, fd, &bytes);
+    j->os->close(j->os->ctx, fd);
+    return rc != 0 || bytes >= newest(j)->bytes ||
+           err_set(e, ERR_IO, "'%s' is not the file that was written", path);
+}
+
 static bool datasync(struct journal *j, struct err *e)
 {
     int64_t t0 = os_mono_ns(j->os);
     int rc = j->os->datasync(j->os->ctx, j->fd);
     if (rc != 0) {
         return err_errno(e, rc, "cannot sync the journal in '%s'", j->dir);
+    }
+    if (!newest_named(j, e)) {
+        return false;
     }
     j->stats.syncs++;
     j->stats.sync_ns_total += (uint64_t)(os_mono_ns(j->os) - t0);

@@ -53,7 +53,7 @@ MUST_USE bool journal_replay(struct journal *j, uint64_t from,
 MUST_USE bool journal_append(struct journal *j, struct str payload, uint64_t *seq, struct err *e);
 /* After success everything appended before is durable. After failure none of what was appended
  * since the last success may be acknowledged; it is cut away, and the next append starts a new
- * segment. */
+ * segment. ERR_IO also when the file was removed or replaced: no start would find its bytes. */
 MUST_USE bool journal_sync(struct journal *j, struct err *e);
 /* Deletes segments whose batches all have seq < before; never the newest. */
 MUST_USE bool journal_trim(struct journal *j, uint64_t before, struct err *e);

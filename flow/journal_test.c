@@ -657,6 +657,70 @@ TEST(journal_leftovers_of_a_failed_sync_stay_dead)
     world_free(&w);
 }
 
+/* A frame that stands there twice (a copied tail, a disk that wrote elsewhere) counts once. */
+TEST(journal_reads_a_repeated_frame_once)
+{
+    struct world w = world_new(test_seed());
+    struct journal *j = open_ok(&w, 1 << 20);
+    append_ok(j, 1);
+    sync_ok(j);
+    struct journal_stats st;
+    journal_stats(j, &st);
+    uint64_t from = st.bytes;
+    append_ok(j, 2);
+    sync_ok(j);
+    journal_stats(j, &st);
+    journal_close(j);
+    char frame[BATCH_MAX];
+    size_t n = (size_t)(st.bytes - from);
+    assert_true(n <= sizeof frame);
+    int fd;
+    assert_int_equal(w.os->open(w.os->ctx, FIRST, OS_WRITE | OS_APPEND, &fd), 0);
+    assert_true(file_pread_all(w.os, fd, frame, n, from, FIRST, NULL));
+    assert_true(file_write_all(w.os, fd, str_of(frame, n), FIRST, NULL));
+    w.os->close(w.os->ctx, fd);
+    j = open_ok(&w, 1 << 20);
+    assert_tags(j, 1, 1, 2);
+    assert_int_equal(append_ok(j, 3), 3);
+    journal_close(j);
+    world_free(&w);
+}
+
+/* An unlinked file can be written and synced as before; what it takes is gone with the process. */
+TEST(journal_in_a_removed_folder_acknowledges_nothing)
+{
+    struct world w = world_new(test_seed());
+    struct journal *j = open_ok(&w, 1 << 20);
+    struct err e = {.code = ERR_NONE};
+    append_ok(j, 1);
+    sync_ok(j);
+    assert_int_equal(w.os->unlink(w.os->ctx, FIRST), 0);
+    append_ok(j, 100);
+    assert_false(journal_sync(j, &e));
+    assert_int_equal(e.code, ERR_IO);
+    /* With the folder there again it goes on, in a file that has a name. */
+    assert_int_equal(append_ok(j, 2), 2);
+    sync_ok(j);
+    journal_close(j);
+    j = open_ok(&w, 1 << 20);
+    assert_tags(j, 2, 2, 1);
+    journal_close(j);
+    /* Something else in its place, shorter, is not it either. */
+    j = open_ok(&w, 1 << 20);
+    append_ok(j, 3);
+    sync_ok(j);
+    char third[PATH_BYTES_MAX];
+    assert_true(path_join(third, sizeof third, DIR_J, "journal-0000000000000003.log", NULL));
+    int fd;
+    assert_int_equal(w.os->unlink(w.os->ctx, third), 0);
+    assert_int_equal(w.os->open(w.os->ctx, third, OS_WRITE | OS_CREATE, &fd), 0);
+    w.os->close(w.os->ctx, fd);
+    append_ok(j, 101);
+    assert_false(journal_sync(j, &e));
+    journal_close(j);
+    world_free(&w);
+}
+
 /* A write fails half way and so does cutting: what follows goes to a file of its own. */
 TEST(journal_half_a_frame_that_cannot_be_cut)
 {

@@ -101,7 +101,9 @@ bool record_check_decision(const struct decision *d, struct err *e)
     if (!t_ok(d->t_ns)) {
         return field(e, "ts");
     }
-    if (!(d->score >= 0 && d->score <= 1)) { /* NaN fails too */
+    /* The model may have timed out, and the pipeline decided without it; else there is a score. */
+    bool no_score = isnan(d->score) && d->fallback != FALLBACK_NONE;
+    if (!no_score && !(d->score >= 0 && d->score <= 1)) { /* NaN fails too */
         return field(e, "score");
     }
     if (isinf(d->threshold)) {
@@ -209,6 +211,12 @@ static void put_f64(char *p, double v)
     memcpy(p, &v, sizeof v);
 }
 
+/* Equal records have equal bytes, and there are many NaNs. */
+static double one_nan(double v)
+{
+    return isnan(v) ? (double)NAN : v;
+}
+
 /* Seals a record that begins at `at` and ends at `end`. */
 static void finish(struct buf *b, char *at, const char *end, uint32_t route, enum record_kind kind)
 {
@@ -294,8 +302,8 @@ void record_put_decision(struct buf *b, const struct decision *d)
     put_u16(at + DEC_FEATURES, (uint16_t)d->features_count);
     memcpy(at + DEC_ID, d->id.c, E2E_BYTES);
     put_i64(at + DEC_T, d->t_ns);
-    put_f64(at + DEC_SCORE, d->score);
-    put_f64(at + DEC_THRESHOLD, isnan(d->threshold) ? (double)NAN : d->threshold);
+    put_f64(at + DEC_SCORE, one_nan(d->score));
+    put_f64(at + DEC_THRESHOLD, one_nan(d->threshold));
     put_i64(at + DEC_AMOUNT, d->amount_centavos);
     put_i64(at + DEC_HOLD, d->hold_deadline_ns);
     put_i64(at + DEC_OFFSET, d->clock_offset_us);

@@ -122,7 +122,7 @@ struct latency {
 struct decision {
     struct e2e id;
     int64_t t_ns;     /* event time */
-    double score;     /* 0..1 */
+    double score;     /* 0..1; NaN = none, as when the model timed out: never with FALLBACK_NONE */
     double threshold; /* NaN when not given */
     enum verdict verdict;
     enum fallback fallback;
@@ -188,7 +188,7 @@ MUST_USE bool record_check_stage(const struct stage_event *s, struct err *e);
  * 0, 1, 2... in order of record_put_name within the batch. Failure shows in b->failed: no room, or
  * a record that record_check_* refuses (one such record would make the batch unreadable, so none
  * gets in). Strings are cut at RECORD_STR_MAX, a feature that is a non-finite number becomes null,
- * any NaN threshold is "not given". */
+ * any NaN threshold or score is "not given". */
 void record_put_name(struct buf *b, struct str name);
 void record_put_decision(struct buf *b, const struct decision *d);
 void record_put_label(struct buf *b, const struct label *l);

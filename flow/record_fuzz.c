@@ -54,6 +54,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct record copy;
     struct err e = {.code = ERR_NONE};
     while (record_next(r, &rec, &e)) {
+        ASSERT(rec.kind != RECORD_DECISION || rec.u.decision.fallback != FALLBACK_NONE ||
+               (rec.u.decision.score >= 0 && rec.u.decision.score <= 1));
         buf_reset(&b);
         for (uint32_t i = 0; i < r->names_count; i++) {
             record_put_name(&b, r->names[i]);

@@ -64,6 +64,9 @@ static inline void record_gen_decision(struct record_gen *g, struct decision *d,
     d->threshold = rng_below(rng, 3) == 0 ? (double)NAN : rng_f64(rng);
     d->verdict = (enum verdict)rng_below(rng, VERDICTS);
     d->fallback = (enum fallback)rng_below(rng, FALLBACKS);
+    if (d->fallback != FALLBACK_NONE && rng_below(rng, 2) == 0) {
+        d->score = (double)NAN;
+    }
     d->direction = (enum direction)rng_below(rng, DIRECTIONS);
     d->settlement = (enum settlement)rng_below(rng, SETTLEMENTS);
     d->form = (enum form)rng_below(rng, FORMS);

@@ -155,6 +155,7 @@ static bool get_decision(struct record_reader *r, const unsigned char *at, size_
         d->features_count > RECORD_FEATURES_MAX) {
         return damaged(r, e, "a decision's counts are too large");
     }
+    d->score = isnan(d->score) ? (double)NAN : d->score;
     d->threshold = isnan(d->threshold) ? (double)NAN : d->threshold;
     struct cursor c = {at + DEC_FIXED, at + n, false};
     d->model = get_str(&c);

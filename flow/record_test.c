@@ -170,6 +170,9 @@ TEST(record_refuses_values_out_of_range)
     refused(&d, "score");
     d.score = (double)NAN;
     refused(&d, "score");
+    d.score = -0.5;
+    d.fallback = FALLBACK_TIMEOUT;
+    refused(&d, "score"); /* a fallback may lack the score, not invent one */
     d = plain_decision();
     d.t_ns = -1;
     refused(&d, "ts");
@@ -193,6 +196,41 @@ TEST(record_refuses_values_out_of_range)
     d = plain_decision();
     d.features_count = RECORD_FEATURES_MAX + 1;
     refused(&d, "features");
+}
+
+/* A pipeline that failed open has decisions without a score. */
+TEST(record_a_fallback_may_lack_its_score)
+{
+    struct mem mem;
+    struct buf a;
+    struct buf b;
+    struct decision d = plain_decision();
+    mem_init(&mem, 0);
+    buf_init(&a, &mem, 1 << 20);
+    buf_init(&b, &mem, 1 << 20);
+    d.score = (double)NAN;
+    d.fallback = FALLBACK_TIMEOUT;
+    assert_true(record_check_decision(&d, NULL));
+    record_put_decision(&a, &d);
+    d.score = -(double)NAN;
+    record_put_decision(&b, &d);
+    assert_false(a.failed);
+    assert_str(buf_str(&a), buf_str(&b));
+    struct record_reader *r = reader_new();
+    struct record rec;
+    struct err e = {.code = ERR_NONE};
+    record_reader_init(r, buf_str(&a), 0, 1);
+    assert_true(record_next(r, &rec, &e));
+    assert_true(isnan(rec.u.decision.score));
+    assert_int_equal(rec.u.decision.fallback, FALLBACK_TIMEOUT);
+    /* The same bytes with fallback none are damage, not a decision. */
+    a.p[DEC_FALLBACK] = FALLBACK_NONE;
+    record_reader_init(r, buf_str(&a), 0, 1);
+    assert_false(record_next(r, &rec, &e));
+    assert_int_equal(e.code, ERR_CORRUPT);
+    free(r);
+    buf_release(&a);
+    buf_release(&b);
 }
 
 TEST(record_long_strings_are_cut_and_odd_numbers_become_null)

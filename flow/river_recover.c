@@ -197,9 +197,10 @@ bool river_recover(struct river *r, struct err *e)
     r->save_tried_mono_ns = r->saved_mono_ns;
     r->stats.recovery_ns = r->saved_mono_ns - t0;
     if (r->stats.recovered_batches > 0) {
-        /* Due at the first tick: who is killed again and again, each time before a checkpoint, would
-         * otherwise replay a journal that only grows. */
+        /* Due at the first tick: who is killed again and again, each time before a checkpoint,
+         * would otherwise replay a journal that only grows. */
         r->saved_mono_ns -= ns_from_ms(r->config.checkpoint_ms);
+        r->save_tried_mono_ns = r->saved_mono_ns; /* it is not a failed attempt that has to wait */
     }
     struct river_stats st = r->stats;
     pthread_mutex_unlock(&r->mu);

@@ -957,3 +957,24 @@ TEST(river_checkpoints_when_due)
     river_stop(l->river);
     life_free(l);
 }
+
+/* Killed again and again, each time before a checkpoint, a journal only grows: replay is followed
+ * by one at once, without waiting for the clock. */
+TEST(river_checkpoints_at_the_first_tick_after_a_replay)
+{
+    struct life *l = life_new(test_seed(), 2);
+    struct err e = {.code = ERR_NONE};
+    start(l);
+    submit_all(l, 5);
+    settle(l);
+    simos_fault_from(l->sim, 1, SIMOS_FAIL); /* the stop leaves no checkpoint */
+    river_stop(l->river);
+    simos_fault_from(l->sim, 0, SIMOS_OK);
+    start(l);
+    assert_true(stats(l).recovered_batches > 0);
+    assert_true(river_checkpoint(l->river, false, &e));
+    assert_int_equal(stats(l).checkpoints, 1);
+    assert_state(l);
+    river_stop(l->river);
+    life_free(l);
+}

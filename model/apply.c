@@ -96,14 +96,14 @@ static void note_version(struct model_shard *s, const struct record_reader *r,
             v->latency_ns += l->ns;
         }
     }
-    if (ev != NULL) {
+    if (ev->scored) {
         v->scores[bucket_of(model_score_edges, MODEL_SCORE_EDGES, ev->score)]++;
         v->score_sum += ev->s;
-        v->seen_slot[ev->cell] = s->slot + 1; /* 0 = never */
+        v->seen_slot[ev->cell_coarse] = s->slot + 1; /* 0 = never */
     }
 }
 
-/* What every accepted decision counts in, with a usable score or without. */
+/* What every accepted decision counts in, with a score or without. */
 static void note_decision(struct model_shard *s, const struct record_reader *r,
                           const struct decision *d, uint16_t version, const struct model_event *ev)
 {
@@ -139,7 +139,7 @@ static bool add_to_cohorts(struct model_shard *s, int32_t day_number, const stru
             continue;
         }
         struct model_cohort *c = model_cohort_at(&s->cohorts, day_number, row->version, dim, value);
-        if (c == NULL || !model_cohort_reserve(&s->cohorts, c, ev->cell)) {
+        if (c == NULL || !model_cohort_reserve(&s->cohorts, c, ev)) {
             return false;
         }
         into[count++] = c;
@@ -205,15 +205,11 @@ static void apply_decision(struct model_shard *s, const struct record *rec,
         return;
     }
     row_of(s, rec, &row);
-    if (!(d->score >= 0 && d->score <= 1)) {
-        s->refusals[MODEL_REFUSE_SCORE]++;
-        note_decision(s, r, d, row.version, NULL);
-        return;
-    }
     const struct model_row *seen =
         model_join_find(&s->join, &s->names, m->runs, m->runs_count, rec->hash, hour, &scratch);
     if (seen != NULL) {
-        bool same = seen->verdict == row.verdict && seen->score == row.score;
+        bool same = seen->verdict == row.verdict &&
+                    (seen->score == row.score || (isnan(seen->score) && isnan(row.score)));
         s->refusals[same ? MODEL_REFUSE_DUPLICATE : MODEL_REFUSE_CONFLICT]++;
         return;
     }

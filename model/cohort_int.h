@@ -7,13 +7,24 @@
 #include "base/mem.h"
 #include "flow/record.h"
 
-/* Score cells: floor((logit(s) + 12) / 24 * 2048), clamped, + floor(10 s). Both are monotone, so
- * the sum is, and every tenth is an edge too. Below 2048 + 10. */
-#define MODEL_LOGIT_CELLS 2048
-#define MODEL_LOGIT_MAX   12.0
-#define MODEL_CELLS       (MODEL_LOGIT_CELLS + 10)
-#define MODEL_PAGE_CELLS  32
-#define MODEL_PAGES       ((MODEL_CELLS + MODEL_PAGE_CELLS - 1) / MODEL_PAGE_CELLS)
+/* Score cells: 0 holds the scores that are exactly 0, the last one those that are exactly 1
+ * (saturated models give many); between them 1 + floor((logit(s) + 14) / 28 * cells), clamped,
+ * + floor(10 s). Both terms are monotone, so the sum is, and every tenth is an edge too.
+ *
+ * Cohorts of all decisions have fine cells: near 1/2 one is narrower than 0.001, so that scores
+ * rounded to three decimals do not share one. Segments have a quarter of them. */
+#define MODEL_LOGIT_CELLS  8192u
+#define MODEL_LOGIT_MAX    14.0
+#define MODEL_CELLS        (MODEL_LOGIT_CELLS + 11)
+#define MODEL_COARSE       2u /* cells of a segment: logit cells >> this */
+#define MODEL_COARSE_CELLS ((MODEL_LOGIT_CELLS >> MODEL_COARSE) + 11)
+#define MODEL_PAGE_CELLS   32
+#define MODEL_PAGES        ((MODEL_CELLS + MODEL_PAGE_CELLS - 1) / MODEL_PAGE_CELLS)
+#define MODEL_COARSE_PAGES ((MODEL_COARSE_CELLS + MODEL_PAGE_CELLS - 1) / MODEL_PAGE_CELLS)
+
+/* Up to so many scores a cohort remembers each, and figures are exact; then cells take over. */
+#define MODEL_EXACT_MAX        16384u
+#define MODEL_EXACT_COARSE_MAX 2048u
 
 #define MODEL_FIX      0x1p56 /* fixed point of s, s^2, -ln(1-s) */
 #define MODEL_FIX_SQ   0x1p48 /* of s^4, ln(1-s)^2 (at most 1300) */
@@ -29,14 +40,18 @@ struct model_cell {
     int64_t sum;
 };
 
-struct model_page {
+/* A page of cells or, before there are cells, of scores. */
+#define MODEL_PAGE_SCORES 64
+union model_page {
     struct model_cell cells[MODEL_PAGE_CELLS];
+    double scores[MODEL_PAGE_SCORES];
 };
 
 /* What one decision adds; computed once, added to every cohort that it belongs to. */
 struct model_event {
+    bool scored; /* false: the pipeline decided without the model; figures of scores leave it out */
     double score, score_clip;
-    uint32_t cell, tag;
+    uint32_t cell, cell_coarse, tag;
     int64_t cell_sum, s, s2, s4, nll, nll2;
     int64_t amount_centavos;
     enum verdict verdict;
@@ -45,9 +60,10 @@ struct model_event {
 /* Integers only: sums do not depend on order or on how the stream was split. */
 struct model_base {
     uint64_t n, amounts_missing;
+    uint64_t scored; /* of n: with a score */
     uint64_t verdicts[VERDICTS];
-    i128 amounts[VERDICTS]; /* centavos */
-    i128 s, s2, s4, nll, nll2;
+    i128 amounts[VERDICTS];    /* centavos */
+    i128 s, s2, s4, nll, nll2; /* of the scored */
 };
 
 #define MODEL_ALL_DIM 0 /* cohort of all decisions; segment dimension i is i + 1 */
@@ -55,8 +71,9 @@ struct model_cohort {
     int32_t day;
     uint16_t version, value;
     uint8_t dim;
+    bool celled; /* the pages hold cells, else scores in any order: base.scored of them */
     struct model_base base;
-    struct model_page *pages[MODEL_PAGES]; /* owns; NULL = all cells empty */
+    union model_page **pages; /* owns, as each; made when first needed, NULL = empty */
 };
 
 struct model_cohorts {
@@ -66,31 +83,59 @@ struct model_cohorts {
 };
 
 double model_score_clip(double s); /* like scikit-learn 1.2.1's log_loss: [eps, 1 - eps] */
-uint32_t model_score_cell(double s);
+/* coarse: 0, or MODEL_COARSE for cells of segments. */
+uint32_t model_score_cell(double s, uint32_t coarse);
 /* Bounds in logit of the cell. Ends are infinite. */
-void model_cell_bounds(uint32_t cell, double *lo, double *hi);
+void model_cell_bounds(uint32_t cell, uint32_t coarse, double *lo, double *hi);
+/* score NaN: none. */
 void model_event_of(double score, enum verdict v, int64_t amount_centavos, struct model_event *out);
+static inline uint32_t model_coarse_of(uint8_t dim)
+{
+    return dim == MODEL_ALL_DIM ? 0 : MODEL_COARSE;
+}
+static inline uint32_t model_exact_max(uint32_t coarse)
+{
+    return coarse == 0 ? MODEL_EXACT_MAX : MODEL_EXACT_COARSE_MAX;
+}
 
 void model_cohorts_init(struct model_cohorts *t, struct mem *m);
 void model_cohorts_release(struct model_cohorts *t);
 /* Finds or makes; NULL without memory. */
 struct model_cohort *model_cohort_at(struct model_cohorts *t, int32_t day, uint16_t version,
                                      uint8_t dim, uint16_t value);
+/* Score number i of a cohort without cells. */
+static inline double model_cohort_score(const struct model_cohort *c, size_t i)
+{
+    return c->pages[i / MODEL_PAGE_SCORES]->scores[i % MODEL_PAGE_SCORES];
+}
+static inline uint32_t model_cohort_cells(const struct model_cohort *c)
+{
+    return c->dim == MODEL_ALL_DIM ? MODEL_CELLS : MODEL_COARSE_CELLS;
+}
 /* NULL when absent. */
 struct model_cohort *model_cohort_find(const struct model_cohorts *t, int32_t day, uint16_t version,
                                        uint8_t dim, uint16_t value);
 /* Frees the cohorts of days before `day`. Linear in all cohorts. */
 void model_cohorts_drop_before(struct model_cohorts *t, int32_t day);
-/* Makes the page the event needs; false without memory, and then nothing has changed. */
-MUST_USE bool model_cohort_reserve(struct model_cohorts *t, struct model_cohort *c, uint32_t cell);
-/* The page must be there. */
+/* Makes room for the event's score; false without memory, and then no sum has changed. */
+MUST_USE bool model_cohort_reserve(struct model_cohorts *t, struct model_cohort *c,
+                                   const struct model_event *ev);
+/* The room must be there. */
 void model_cohort_add(struct model_cohort *c, const struct model_event *ev);
+/* For loading: scores join the list (or the cells, when it is full), a cell joins the cells.
+ * base is for the caller to add afterwards; scores_have = how many the list has. */
+MUST_USE bool model_cohort_put_score(struct model_cohorts *t, struct model_cohort *c,
+                                     size_t scores_have, double score);
+MUST_USE bool model_cohort_put_cell(struct model_cohorts *t, struct model_cohort *c,
+                                    size_t scores_have, uint32_t cell,
+                                    const struct model_cell *from);
 void model_base_merge(struct model_base *to, const struct model_base *from);
 void model_cell_merge(struct model_cell *to, uint32_t n, uint32_t tag, int64_t sum);
 static inline const struct model_cell *model_cohort_cell(const struct model_cohort *c,
                                                          uint32_t cell)
 {
-    const struct model_page *p = c->pages[cell / MODEL_PAGE_CELLS];
+    const union model_page *p =
+        !c->celled || c->pages == NULL ? NULL : c->pages[cell / MODEL_PAGE_CELLS];
     return p == NULL ? NULL : &p->cells[cell % MODEL_PAGE_CELLS];
 }
 

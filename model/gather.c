@@ -40,16 +40,20 @@ static struct filter filter_of(const struct model *m, const struct model_shard *
     return f;
 }
 
+/* Into cells, unless the whole answer is exact. */
 static void merge_cohort(struct model_quality_in *in, const struct model_cohort *c)
 {
     model_base_merge(&in->base, &c->base);
-    for (uint32_t p = 0; p < MODEL_PAGES; p++) {
-        if (c->pages[p] == NULL) {
-            continue;
+    if (!c->celled) {
+        for (uint64_t i = 0; i < c->base.scored; i++) {
+            model_quality_put_score(in, model_cohort_score(c, i));
         }
-        for (uint32_t i = 0; i < MODEL_PAGE_CELLS && p * MODEL_PAGE_CELLS + i < MODEL_CELLS; i++) {
-            const struct model_cell *cell = &c->pages[p]->cells[i];
-            model_cell_merge(&in->cells[p * MODEL_PAGE_CELLS + i], cell->n, cell->tag, cell->sum);
+        return;
+    }
+    for (uint32_t i = 0; i < model_cohort_cells(c); i++) {
+        const struct model_cell *cell = model_cohort_cell(c, i);
+        if (cell != NULL) {
+            model_cell_merge(&in->cells[i], cell->n, cell->tag, cell->sum);
         }
     }
 }
@@ -96,7 +100,9 @@ static bool fold_labels(struct model *m, const struct model_shard *s, const stru
     return true;
 }
 
-static bool gather_shard(struct model *m, const struct model_shard *s, const struct model_query *q)
+/* Calls fn for every cohort that the query names. */
+static void each_cohort(struct model *m, const struct model_shard *s, const struct model_query *q,
+                        void (*fn)(struct model_quality_in *, const struct model_cohort *))
 {
     struct filter f = filter_of(m, s, q);
     for (uint32_t d = 0; d < s->labels.days_count && !f.none; d++) {
@@ -108,10 +114,26 @@ static bool gather_shard(struct model *m, const struct model_shard *s, const str
             const struct model_cohort *c =
                 model_cohort_find(&s->cohorts, day->day, (uint16_t)v, f.dim, f.value);
             if (c != NULL) {
-                merge_cohort(m->work, c);
+                fn(m->work, c);
             }
         }
-        if (!fold_labels(m, s, day, &f)) {
+    }
+}
+
+/* Exact while all scores asked for are in lists and few. A list holds what a whole answer may, so
+ * this is a matter of the total, not of the shards it is spread over. */
+static void weigh_cohort(struct model_quality_in *in, const struct model_cohort *c)
+{
+    in->scores_count += c->base.scored;
+    in->exact = in->exact && !c->celled;
+}
+
+static bool fold_shard(struct model *m, const struct model_shard *s, const struct model_query *q)
+{
+    struct filter f = filter_of(m, s, q);
+    for (uint32_t d = 0; d < s->labels.days_count && !f.none; d++) {
+        const struct model_day *day = &s->labels.days[d];
+        if (day->day >= q->day_from && day->day <= q->day_to && !fold_labels(m, s, day, &f)) {
             return false;
         }
     }
@@ -125,8 +147,16 @@ bool model_gather(struct model *m, void *const *states, uint32_t n, const struct
         return false;
     }
     memset(m->work, 0, sizeof *m->work);
+    m->work->coarse = q->dim.n > 0 ? MODEL_COARSE : 0;
+    m->work->exact = true;
     for (uint32_t k = 0; k < n; k++) {
-        if (!gather_shard(m, model_shard_of(states, k), q)) {
+        each_cohort(m, model_shard_of(states, k), q, weigh_cohort);
+    }
+    m->work->exact = m->work->exact && m->work->scores_count <= model_exact_max(m->work->coarse);
+    m->work->scores_count = 0;
+    for (uint32_t k = 0; k < n; k++) {
+        each_cohort(m, model_shard_of(states, k), q, merge_cohort);
+        if (!fold_shard(m, model_shard_of(states, k), q)) {
             return false;
         }
     }
@@ -137,7 +167,7 @@ bool model_gather(struct model *m, void *const *states, uint32_t n, const struct
             m->work->predicted_amount += m->work->base.amounts[v];
         }
     }
-    model_quality_sort(m->work->positives, m->work->positives_count);
+    model_quality_sort(m->work);
     model_quality_compute(m->work, out);
     return true;
 }

@@ -15,7 +15,7 @@
 struct model_row {
     struct hash128 id;
     int64_t t_ns;
-    double score;
+    double score; /* NaN: none */
     int64_t amount_centavos;
     uint16_t dims[RECORD_DIMS_MAX];
     uint16_t version;

@@ -17,7 +17,7 @@
  *              text
  *   then       blocks of 63 rows (the last may be shorter):
  *     0     8  XXH3-64 of the rows of the block, seeded with the block's number
- *     8   64k  rows: id hi, id lo, t_ns, score (f64), amount in centavos, 8 x u16 value,
+ *     8   64k  rows: id hi, id lo, t_ns, score (f64, NaN = none), amount in centavos, 8 x u16 value,
  *              u16 version, u8 verdict, u8 0, u32 0. Values and version are 0 = missing, 1 = other,
  *              or 2 + name.
  *
@@ -29,6 +29,7 @@
 #include "base/file.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 
 #define HEADER_BYTES 40u
@@ -185,7 +186,7 @@ static bool row_read(const void *p, uint32_t names, struct model_row *out, struc
     out->t_ns = (int64_t)rd_u64le(&r);
     out->score = rd_f64le(&r);
     out->amount_centavos = (int64_t)rd_u64le(&r);
-    bool ok = out->score >= 0 && out->score <= 1;
+    bool ok = isnan(out->score) || (out->score >= 0 && out->score <= 1);
     for (int i = 0; i < RECORD_DIMS_MAX; i++) {
         out->dims[i] = rd_u16le(&r);
         ok = ok && out->dims[i] < names + MODEL_NAME_FIRST;

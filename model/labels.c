@@ -52,12 +52,6 @@ static uint32_t day_lower(const struct model_labels *t, int32_t day)
     return lo;
 }
 
-const struct model_day *model_day_find(const struct model_labels *t, int32_t day)
-{
-    uint32_t at = day_lower(t, day);
-    return at < t->days_count && t->days[at].day == day ? &t->days[at] : NULL;
-}
-
 struct model_day *model_day_at(struct model_labels *t, int32_t day)
 {
     uint32_t at = day_lower(t, day);

@@ -12,7 +12,7 @@
 struct model_label {
     struct hash128 id;
     int64_t t_ns;
-    double score; /* of the decision, exact, as the next fields */
+    double score; /* of the decision, exact, as the next fields; NaN: none */
     int64_t amount_centavos;
     uint64_t event, supersedes; /* hashes of event ids, 0 = not given */
     uint16_t dims[RECORD_DIMS_MAX];
@@ -68,7 +68,6 @@ void model_labels_init(struct model_labels *t, struct mem *m, size_t max, size_t
 void model_labels_release(struct model_labels *t);
 /* Finds or makes; NULL at the bound of days or without memory. Borrows until the next call. */
 struct model_day *model_day_at(struct model_labels *t, int32_t day);
-const struct model_day *model_day_find(const struct model_labels *t, int32_t day);
 /* `l` without links. */
 enum model_label_result model_labels_add(struct model_labels *t, const struct model_label *l);
 enum model_label_result model_labels_wait(struct model_labels *t, const struct model_waiting *w);

@@ -80,6 +80,9 @@ static struct hash128 get_id(struct loader *l)
 static double get_score(struct loader *l)
 {
     double s = rd_f64le(&l->r);
+    if (isnan(s)) {
+        return (double)NAN; /* none */
+    }
     if (!(s >= 0 && s <= 1)) {
         l->sane = false;
         return 0;
@@ -156,21 +159,40 @@ static void load_names(struct loader *l)
     }
 }
 
-static void load_cell(struct loader *l, struct model_shard *s, struct model_cohort *c)
+/* c: NULL when its dimension is gone. had: scores that it has from other shards' parts. */
+static void load_cell(struct loader *l, struct model_shard *s, struct model_cohort *c, uint32_t end,
+                      size_t had)
 {
     uint16_t at = rd_u16le(&l->r);
-    uint32_t n = rd_u32le(&l->r);
-    uint32_t tag = rd_u32le(&l->r);
-    int64_t sum = (int64_t)rd_u64le(&l->r);
-    l->sane = l->sane && at < MODEL_CELLS && n > 0 && n <= INT32_MAX && tag != 0 && sum >= 0 &&
-              (double)sum <= (double)n * MODEL_CELL_FIX;
-    if (!fine(l) || c == NULL) {
-        return;
+    struct model_cell x = {.n = rd_u32le(&l->r)};
+    x.tag = rd_u32le(&l->r);
+    x.sum = (int64_t)rd_u64le(&l->r);
+    l->sane = l->sane && at < end && x.n > 0 && x.n <= INT32_MAX && x.tag != 0 && x.sum >= 0 &&
+              (double)x.sum <= (double)x.n * MODEL_CELL_FIX;
+    if (fine(l) && c != NULL) {
+        l->memory = model_cohort_put_cell(&s->cohorts, c, had, at, &x);
     }
-    l->memory = model_cohort_reserve(&s->cohorts, c, at);
-    if (l->memory) {
-        model_cell_merge(&c->pages[at / MODEL_PAGE_CELLS]->cells[at % MODEL_PAGE_CELLS], n, tag,
-                         sum);
+}
+
+/* The list or the cells of one cohort. */
+static void load_scores(struct loader *l, struct model_shard *s, struct model_cohort *c,
+                        uint8_t dim, uint64_t scored)
+{
+    size_t had = c == NULL ? 0 : c->base.scored;
+    uint32_t scores = get_count(l, 8);
+    l->sane = l->sane && (scores == 0 || scores == scored) &&
+              scores <= model_exact_max(model_coarse_of(dim));
+    for (uint32_t i = 0; i < scores && fine(l); i++) {
+        double score = get_score(l);
+        l->sane = l->sane && !isnan(score);
+        if (fine(l) && c != NULL) {
+            l->memory = model_cohort_put_score(&s->cohorts, c, had + i, score);
+        }
+    }
+    uint32_t cells = get_count(l, 18);
+    l->sane = l->sane && (cells > 0) == (scores == 0 && scored > 0);
+    for (uint32_t i = 0; i < cells && fine(l); i++) {
+        load_cell(l, s, c, dim == MODEL_ALL_DIM ? MODEL_CELLS : MODEL_COARSE_CELLS, had);
     }
 }
 
@@ -185,6 +207,8 @@ static void load_cohort(struct loader *l)
     uint16_t value = get_name(l, dim, s);
     b.n = get_sane(l);
     b.amounts_missing = get_sane(l);
+    b.scored = get_sane(l);
+    l->sane = l->sane && b.scored <= b.n;
     for (uint32_t v = 0; v < VERDICTS; v++) {
         b.verdicts[v] = get_sane(l);
     }
@@ -196,7 +220,6 @@ static void load_cohort(struct loader *l)
     b.s4 = get_i128(l);
     b.nll = get_i128(l);
     b.nll2 = get_i128(l);
-    uint32_t cells = get_count(l, 18);
     struct model_cohort *c = NULL;
     if (fine(l) && l->kinds[dim] != UINT8_MAX) {
         /* The day must be listed for its cohorts to be found. */
@@ -207,12 +230,12 @@ static void load_cohort(struct loader *l)
         l->memory = c != NULL;
         if (c != NULL) {
             d->changes += b.n;
-            model_base_merge(&c->base, &b);
-            l->sane = c->base.n <= U64_SANE;
         }
     }
-    for (uint32_t i = 0; i < cells && fine(l); i++) {
-        load_cell(l, s, c);
+    load_scores(l, s, c, dim, b.scored);
+    if (fine(l) && c != NULL) {
+        model_base_merge(&c->base, &b);
+        l->sane = c->base.n <= U64_SANE;
     }
 }
 
@@ -472,7 +495,7 @@ static void load_all(struct loader *l)
     if (!fine(l)) {
         return;
     }
-    load_each(l, 225, load_cohort);
+    load_each(l, 237, load_cohort);
     load_each(l, 81, load_label);
     load_each(l, 42, load_waiting);
     if (fine(l)) {

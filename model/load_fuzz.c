@@ -68,8 +68,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         p.save(m, states, 2, &saved);
         use(m, &p, states, 2, &mem);
         ASSERT(!saved.failed);
-        ASSERT(p.load(m, states, 1, buf_str(&saved), &e));
-        use(m, &p, states, 1, &mem);
+        /* One shard of two has half the bounds: all the labels may not fit it. */
+        if (p.load(m, states, 1, buf_str(&saved), &e)) {
+            use(m, &p, states, 1, &mem);
+        } else {
+            ASSERT(e.code == ERR_NOMEM);
+        }
     } else {
         ASSERT(e.code == ERR_CORRUPT || e.code == ERR_NOMEM);
     }

@@ -39,7 +39,7 @@ static bool merge_version(struct model_merged *g, uint16_t id, const struct mode
         to->threshold = from->threshold;
         to->threshold_ns = from->threshold_ns;
     }
-    for (uint32_t i = 0; i < MODEL_CELLS; i++) {
+    for (uint32_t i = 0; i < MODEL_COARSE_CELLS; i++) {
         to->seen_slot[i] = i64_max(to->seen_slot[i], from->seen_slot[i]);
     }
     return true;
@@ -182,7 +182,7 @@ void model_baselines_release(struct model *m)
 uint32_t model_distinct(const struct model_version *v, int64_t now_ns)
 {
     uint32_t cells = 0;
-    for (uint32_t i = 0; i < MODEL_CELLS; i++) {
+    for (uint32_t i = 0; i < MODEL_COARSE_CELLS; i++) {
         cells += v->seen_slot[i] != 0 && model_slot_recent(v->seen_slot[i] - 1, now_ns);
     }
     return cells;

@@ -34,7 +34,7 @@ struct model_version {
     i128 latency_ns;
     double threshold; /* newest by event time; NaN = never given */
     int64_t threshold_ns;
-    int64_t seen_slot[MODEL_CELLS]; /* last slot in which a score fell there */
+    int64_t seen_slot[MODEL_COARSE_CELLS]; /* last slot in which a score fell there */
 };
 
 /* A model file seen live: model, version, digest. */
@@ -65,11 +65,10 @@ enum model_refusal {
     MODEL_REFUSE_DUPLICATE, /* same id, same verdict and score */
     MODEL_REFUSE_CONFLICT,  /* same id, another verdict or score: the first wins */
     MODEL_REFUSE_TOO_OLD,   /* before the retention */
-    MODEL_REFUSE_SCORE,     /* not a number in 0..1 */
     MODEL_REFUSE_MEMORY,    /* a bound or no memory: not in any cohort */
     MODEL_REFUSE_UNJOINED   /* counted in cohorts, but labels will not find it */
 };
-#define MODEL_REFUSALS 6
+#define MODEL_REFUSALS 5
 extern const struct str model_refusal_text[MODEL_REFUSALS];
 
 /* thread: the shard's while the river flows, any while it rests. Owns everything below. */

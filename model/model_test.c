@@ -18,6 +18,10 @@ static void stream(struct testing *t, uint64_t seed, uint32_t decisions, uint32_
         bool fraud = rng_f64(&r) < s * 0.4;
         struct decision d = testing_decision(t_ns, i, s, s > 0.7 ? VERDICT_HOLD : VERDICT_APPROVE);
         d.model_version = rng_f64(&r) < 0.3 ? STR("v2") : STR("v1");
+        if (rng_f64(&r) < 0.1) { /* the model timed out */
+            d.score = (double)NAN;
+            d.fallback = FALLBACK_TIMEOUT;
+        }
         bool early = rng_f64(&r) < 0.05;
         if (!early) {
             record_put_decision(&t->batch, &d);
@@ -134,6 +138,17 @@ TEST(model_first_decision_wins_and_repeats_are_counted)
     assert_int_equal(testing_refused(&t, MODEL_REFUSE_CONFLICT), 1);
     struct model_quality q = testing_quality(&t, T_NS_NONE, -1);
     assert_true(q.n == 1 && q.fp == 1);
+    /* Without a score: a repeat is one too, a score that comes later is a conflict. */
+    d = testing_decision(t0, 2, (double)NAN, VERDICT_APPROVE);
+    d.fallback = FALLBACK_TIMEOUT;
+    testing_give_decision(&t, &d);
+    testing_give_decision(&t, &d);
+    assert_int_equal(testing_refused(&t, MODEL_REFUSE_DUPLICATE), 2);
+    d.score = 0.5;
+    testing_give_decision(&t, &d);
+    assert_int_equal(testing_refused(&t, MODEL_REFUSE_CONFLICT), 2);
+    q = testing_quality(&t, T_NS_NONE, -1);
+    assert_true(q.n == 2 && q.n_scored == 1 && q.tn == 1);
     testing_release(&t);
 }
 
@@ -158,6 +173,72 @@ TEST(model_any_number_of_shards_gives_the_same_bits)
     }
     buf_release(&want);
     assert_int_equal(m.bytes, 0);
+}
+
+/* 12,000 scores a shard fit a list, 24,000 in one shard do not: the answer must not tell. */
+TEST(model_lists_and_cells_give_the_same_bits)
+{
+    struct mem m;
+    struct buf want;
+    struct buf got;
+    mem_init(&m, 0);
+    buf_init(&want, &m, 8 << 20);
+    buf_init(&got, &m, 8 << 20);
+    struct testing one;
+    struct testing two;
+    struct model_query q = {
+        .day_from = INT32_MIN, .day_to = INT32_MAX, .as_of_ns = T_NS_NONE, .age_ns = -1};
+    testing_init(&one, 1);
+    testing_init(&two, 2);
+    struct testing *each[2] = {&one, &two};
+    for (uint32_t k = 0; k < 2; k++) {
+        struct rng r;
+        rng_init(&r, 77);
+        for (uint32_t i = 0; i < 24000; i++) {
+            int64_t t_ns = t0 + i * 1000 * NS_PER_US;
+            double s = rng_f64(&r) * rng_f64(&r);
+            struct decision d = testing_decision(t_ns, i, s, VERDICT_APPROVE);
+            d.score = i % 50 == 0 ? (double)NAN : i % 3 == 0 ? round(s * 1000) / 1000 : s;
+            d.fallback = i % 50 == 0 ? FALLBACK_MODEL : FALLBACK_NONE;
+            record_put_decision(&each[k]->batch, &d);
+            if (rng_f64(&r) < s * 0.1) {
+                struct label l = testing_label(t_ns, i, t_ns + 1, TRUTH_FRAUD);
+                record_put_label(&each[k]->batch, &l);
+            }
+            if (i % 500 == 499) {
+                testing_apply(each[k]);
+            }
+        }
+        testing_tick(each[k]);
+    }
+    const struct model_cohort *c = model_cohort_find(&model_shard_of(one.states, 0)->cohorts,
+                                                     TESTING_DAY0, MODEL_NAME_FIRST, 0, 0);
+    assert_true(c != NULL && c->celled && c->base.scored == 23520 && c->base.n == 24000);
+    c = model_cohort_find(&model_shard_of(two.states, 0)->cohorts, TESTING_DAY0, MODEL_NAME_FIRST,
+                          0, 0);
+    assert_true(c != NULL && !c->celled);
+    model_quality_json(one.p.app, one.states, 1, &q, &want);
+    buf_char(&want, '\n');
+    model_quality_json(two.p.app, two.states, 2, &q, &got);
+    buf_char(&got, '\n');
+    assert_true(str_contains(buf_str(&want), STR("\"n\":24000,\"n_scored\":23520,")));
+    compare_answers(buf_str(&got), buf_str(&want));
+    /* A checkpoint of two lists becomes cells in one shard. */
+    struct buf saved;
+    struct err e = {0};
+    buf_init(&saved, &m, 64 << 20);
+    two.p.save(two.p.app, two.states, 2, &saved);
+    assert_true(one.p.load(one.p.app, one.states, 1, buf_str(&saved), &e));
+    buf_reset(&got);
+    model_quality_json(one.p.app, one.states, 1, &q, &got);
+    buf_char(&got, '\n');
+    compare_answers(buf_str(&got), buf_str(&want));
+    buf_release(&saved);
+    buf_release(&want);
+    buf_release(&got);
+    assert_int_equal(m.bytes, 0);
+    testing_release(&one);
+    testing_release(&two);
 }
 
 /* Saves t and loads it into a fresh pillar of n shards on the same disk. */
@@ -439,13 +520,17 @@ TEST(model_status_tells_what_is_wrong_in_two_languages)
     give_features(&t, 540, 21000, 10, FEATURE_NUMBER);
     publish(&t);
     assert_false(status_has(&t, "feature_missing"));
-    simos_clock_add(t.simos, 70 * NS_PER_S);
+    /* 600 in the first 20 s after the start are 30 a second, not 10. */
+    simos_clock_add(t.simos, 20 * NS_PER_S);
+    assert_true(status_has(&t, "\"decisions_per_s\":30,"));
+    /* The newest of twelve slots of 5 s is half over: 57.5 s are covered. */
+    simos_clock_add(t.simos, 52 * NS_PER_S + 500 * 1000000);
     give_features(&t, 300, 0, 10, FEATURE_NULL);
     publish(&t);
     assert_true(status_has(&t, "\"code\":\"feature_missing\",\"level\":\"crit\""));
     assert_true(status_has(&t, "risk está nula ou no valor padrão em 100,0 %"));
     assert_true(status_has(&t, "\"code\":\"fallback\""));
-    assert_true(status_has(&t, "\"decisions_per_s\":5,"));
+    assert_true(status_has(&t, "\"decisions_per_s\":5.217391304347826,"));
     assert_false(status_has(&t, "precision_low"));
     /* 40 judged holds, half of them wrong: certainly below 0.8. */
     for (uint32_t i = 0; i < 40; i++) {

@@ -299,6 +299,10 @@ static void quality(struct out *o)
 {
     objectives(o);
     model_bands_update(o->m, o->states, o->n);
+    count(o, STR("fraud_cohort_n"), STR("Decisions of the cohort."), Q(n));
+    count(o, STR("fraud_cohort_n_scored"),
+          STR("Decisions of the cohort that have a score: those of AUC, Brier, log-loss and ECE."),
+          Q(n_scored));
     count(o, STR("fraud_cohort_tp"), STR("Predicted fraud, was fraud."), Q(tp));
     count(o, STR("fraud_cohort_fp"), STR("Predicted fraud, was not (or is not known to be)."),
           Q(fp));

@@ -1,13 +1,16 @@
 /* Quality figures of one cohort, or of several merged.
  *
- * Everything is derived from integers: base sums of all decisions, score cells, and the list of
- * positives (decisions known to be fraud) with their exact scores. What is not known to be fraud
- * counts as genuine; predicted positives without a verdict are shown apart, because a blocked
- * payment never brings a MED.
+ * Counts and money are of all decisions; ranking and calibration are of those with a score. What
+ * is not known to be fraud counts as genuine; predicted positives without a verdict are shown
+ * apart, because a blocked payment never brings a MED.
  *
- * Exact: counts, money, Brier, log-loss, ECE with equal widths (tenths are cell edges). From
- * cells: ROC AUC, average precision, ECE with equal masses; the first two come with bounds that
- * enclose the exact figure whatever the order inside a cell.
+ * Scores come as a list or as cells (in->exact), positives (decisions known to be fraud) always
+ * with their exact scores. From a list everything is exact. From cells these are: counts, money,
+ * Brier, log-loss, ECE with equal widths (tenths are cell edges); ROC AUC, average precision and
+ * ECE with equal masses take decisions to lie evenly in a cell, unless all its scores are equal.
+ * AUC and average precision come with bounds that enclose the exact figure whatever the order
+ * inside a cell. Where equal scores straddle an edge of equal masses no order is right: each
+ * side gets its share of the positives.
  *
  * Intervals (95 %): Wilson, JASA 1927, for shares; F1 is monotone in the share tp/(tp+fp+fn), so
  * its interval is Wilson's, mapped (Takahashi et al., Applied Intelligence 2022, use the same
@@ -38,18 +41,131 @@ void model_wilson(uint64_t hits, uint64_t n, struct model_figure *out)
                                  hits == n ? 1 : fmin(1, mid + half)};
 }
 
-static int by_score(const void *a, const void *b)
+static double rank(double score)
 {
-    const struct model_positive *x = a;
-    const struct model_positive *y = b;
-    return (x->score < y->score) - (x->score > y->score);
+    return isnan(score) ? -1 : score;
 }
 
-void model_quality_sort(struct model_positive *p, size_t n)
+static int by_score(const void *a, const void *b)
 {
-    if (n > 1) {
-        qsort(p, n, sizeof *p, by_score);
+    const double x = rank(((const struct model_positive *)a)->score);
+    const double y = rank(((const struct model_positive *)b)->score);
+    return (x < y) - (x > y);
+}
+
+static int best_first(const void *a, const void *b)
+{
+    const double x = *(const double *)a;
+    const double y = *(const double *)b;
+    return (x < y) - (x > y);
+}
+
+void model_quality_put_score(struct model_quality_in *in, double score)
+{
+    if (in->exact) {
+        ASSERT(in->scores_count < MODEL_EXACT_MAX);
+        in->scores[in->scores_count++] = score;
+    } else {
+        struct model_event ev;
+        model_event_of(score, VERDICT_APPROVE, AMOUNT_NONE, &ev);
+        model_cell_merge(&in->cells[in->coarse == 0 ? ev.cell : ev.cell_coarse], 1, ev.tag,
+                         ev.cell_sum);
     }
+}
+
+void model_quality_sort(struct model_quality_in *in)
+{
+    if (in->positives_count > 1) {
+        qsort(in->positives, in->positives_count, sizeof *in->positives, by_score);
+    }
+    qsort(in->scores, in->scores_count, sizeof *in->scores, best_first);
+}
+
+/* ---- groups of decisions that are not told apart: equal scores, or a cell ---- */
+
+struct group {
+    double n, score;                /* decisions and the sum of their scores */
+    const struct model_positive *p; /* best first */
+    size_t positives;
+    double lo, hi; /* logits between which the scores lie; not of a tied group */
+    bool tied;     /* all scores are equal */
+    uint32_t tenth;
+};
+
+struct groups {
+    const struct model_quality_in *in;
+    size_t positives; /* with a score */
+    size_t at;        /* next score, or cells left */
+    size_t p;         /* next positive */
+    uint32_t tenth;   /* of the last cell */
+};
+
+static struct groups groups_of(const struct model_quality_in *in)
+{
+    struct groups g = {.in = in, .positives = in->positives_count, .tenth = 9};
+    while (g.positives > 0 && isnan(in->positives[g.positives - 1].score)) {
+        g.positives--;
+    }
+    g.at = in->exact ? 0 : MODEL_CELLS;
+    return g;
+}
+
+static uint32_t tenth_of(double score)
+{
+    uint32_t tenth = (uint32_t)(score * 10);
+    return tenth > 9 ? 9 : tenth;
+}
+
+static bool next_equal(struct groups *it, struct group *out)
+{
+    const struct model_quality_in *in = it->in;
+    double s = it->at < in->scores_count ? in->scores[it->at] : -1;
+    s = it->p < it->positives ? fmax(s, in->positives[it->p].score) : s;
+    if (s < 0) {
+        return false;
+    }
+    *out = (struct group){.p = &in->positives[it->p], .tied = true, .tenth = tenth_of(s)};
+    for (; it->at < in->scores_count && !(in->scores[it->at] < s); it->at++) {
+        out->n++;
+    }
+    for (; it->p < it->positives && !(in->positives[it->p].score < s); it->p++) {
+        out->positives++;
+    }
+    out->score = out->n * s;
+    return true;
+}
+
+/* Best score first; false at the end. */
+static bool group_next(struct groups *it, struct group *out)
+{
+    const struct model_quality_in *in = it->in;
+    if (in->exact) {
+        return next_equal(it, out);
+    }
+    while (it->at > 0) {
+        uint32_t c = (uint32_t)--it->at;
+        const struct model_cell *cell = &in->cells[c];
+        size_t from = it->p;
+        while (it->p < it->positives &&
+               model_score_cell(in->positives[it->p].score, in->coarse) == c) {
+            it->p++;
+        }
+        if (cell->n == 0 && it->p == from) {
+            continue;
+        }
+        *out = (struct group){.n = (double)cell->n,
+                              .score = (double)cell->sum / MODEL_CELL_FIX,
+                              .p = &in->positives[from],
+                              .positives = it->p - from,
+                              .tied = cell->tag != MODEL_TAG_MIXED};
+        model_cell_bounds(c, in->coarse, &out->lo, &out->hi);
+        while (it->tenth > 0 && c < model_score_cell(it->tenth / 10.0, in->coarse)) {
+            it->tenth--;
+        }
+        out->tenth = it->tenth;
+        return true;
+    }
+    return false;
 }
 
 /* ---- figures of the four counts ---- */
@@ -121,91 +237,86 @@ static void counts_figures(struct model_quality *q)
     q->balanced_accuracy = delta(balanced_of, x, 0);
 }
 
-/* ---- ranking: one walk over the cells, best score first ---- */
+/* ---- ranking: one walk over the groups ---- */
 
 struct walk {
     double pos, neg;               /* totals */
-    double tp, fp;                 /* before the cell */
+    double tp, fp;                 /* before the group */
     double auc, auc_lo, auc_hi;    /* sums of pairs */
     double v10, v10_2, v01, v01_2; /* DeLong: placement values and squares */
     double ap, ap_lo, ap_hi;
 };
 
-/* Negatives of a cell that rank before a positive of score s, when they lie evenly in the cell's
- * width. */
-static double before(double s, double lo, double hi, double negatives)
+/* Share of the group's width that lies above a score. */
+static double above(double s, double lo, double hi)
 {
     if (!isfinite(lo) || !isfinite(hi)) {
-        return negatives / 2;
+        return 0.5;
     }
     double p = model_score_clip(s);
-    double share = (hi - (log(p) - log1p(-p))) / (hi - lo);
-    return negatives * fmin(1, fmax(0, share));
+    return fmin(1, fmax(0, (hi - (log(p) - log1p(-p))) / (hi - lo)));
 }
 
-static void walk_cell_positives(struct walk *w, const struct model_positive *p, size_t n,
-                                uint32_t cell, double negatives, bool tied)
+static void walk_positives(struct walk *w, const struct group *g, double negatives)
 {
-    double below = w->neg - w->fp - negatives; /* negatives ranked after the cell */
-    double lo = 0;
-    double hi = 0;
-    if (!tied) {
-        model_cell_bounds(cell, &lo, &hi);
-    }
-    for (size_t i = 0; i < n;) {
+    double below = w->neg - w->fp - negatives; /* negatives ranked after the group */
+    for (size_t i = 0; i < g->positives;) {
         size_t same = i + 1;
-        while (same < n && (tied || !(p[same].score < p[i].score))) {
+        while (same < g->positives && (g->tied || !(g->p[same].score < g->p[i].score))) {
             same++;
         }
         double tp = w->tp + (double)same;
         double k = (double)(same - i);
-        double mid = tied ? negatives : before(p[i].score, lo, hi, negatives);
-        w->auc += k * (tied ? below + negatives / 2 : below + negatives - mid);
+        double mid = g->tied ? negatives : negatives * above(g->p[i].score, g->lo, g->hi);
+        w->auc += k * (g->tied ? below + negatives / 2 : below + negatives - mid);
         w->ap += k * tp / (tp + w->fp + mid);
         w->ap_lo += k * tp / (tp + w->fp + negatives);
-        w->ap_hi += k * tp / (tp + w->fp + (tied ? negatives : 0));
+        w->ap_hi += k * tp / (tp + w->fp + (g->tied ? negatives : 0));
         i = same;
     }
 }
 
-static void walk_cell(struct walk *w, const struct model_positive *p, size_t n, uint32_t cell,
-                      double negatives, bool tied)
+static void walk_group(struct walk *w, const struct group *g)
 {
-    double k = (double)n;
+    double negatives = fmax(0, g->n - (double)g->positives);
+    double k = (double)g->positives;
     double below = w->neg - w->fp - negatives;
     double v10 = (below + negatives / 2) / w->neg;
     double v01 = (w->tp + k / 2) / w->pos;
-    w->auc_lo += k * (below + (tied ? negatives / 2 : 0));
-    w->auc_hi += k * (below + (tied ? negatives / 2 : negatives));
+    w->auc_lo += k * (below + (g->tied ? negatives / 2 : 0));
+    w->auc_hi += k * (below + (g->tied ? negatives / 2 : negatives));
     w->v10 += k * v10;
     w->v10_2 += k * v10 * v10;
     w->v01 += negatives * v01;
     w->v01_2 += negatives * v01 * v01;
-    walk_cell_positives(w, p, n, cell, negatives, tied);
+    walk_positives(w, g, negatives);
     w->tp += k;
     w->fp += negatives;
 }
 
+/* Logit interval around the enclosing bounds. At 0 and 1 the logit has no end: it is taken half a
+ * positive away from there, and the interval still reaches the bounds. */
+static struct model_figure ap_interval(double ap, double positives, double lo, double hi)
+{
+    double edge = 0.5 / (positives + 1);
+    double near = fmin(1 - edge, fmax(edge, ap));
+    double spread = MODEL_Z / sqrt(positives * near * (1 - near));
+    double from = fmin(1 - edge, fmax(1e-12, lo));
+    double to = fmin(1 - 1e-12, fmax(edge, hi));
+    return (struct model_figure){ap, fmin(lo, 1 / (1 + (1 / from - 1) * exp(spread))),
+                                 fmax(hi, 1 / (1 + (1 / to - 1) * exp(-spread)))};
+}
+
 static void ranking(const struct model_quality_in *in, struct model_quality *q)
 {
-    struct walk w = {.pos = (double)in->positives_count,
-                     .neg = (double)(q->n - in->positives_count)};
-    size_t at = 0;
-    for (uint32_t c = MODEL_CELLS; c-- > 0;) {
-        size_t end = at;
-        while (end < in->positives_count && model_score_cell(in->positives[end].score) == c) {
-            end++;
-        }
-        const struct model_cell *cell = &in->cells[c];
-        double negatives = (double)cell->n - (double)(end - at);
-        if (cell->n > 0 || end > at) {
-            walk_cell(&w, end > at ? in->positives + at : NULL, end - at, c, fmax(0, negatives),
-                      cell->tag != MODEL_TAG_MIXED);
-        }
-        at = end;
-    }
-    if (in->positives_count == 0 || w.neg <= 0) {
+    struct groups it = groups_of(in);
+    struct walk w = {.pos = (double)it.positives, .neg = (double)(q->n_scored - it.positives)};
+    struct group g;
+    if (w.pos <= 0 || w.neg <= 0) {
         return;
+    }
+    while (group_next(&it, &g)) {
+        walk_group(&w, &g);
     }
     double pairs = w.pos * w.neg;
     double auc = w.auc / pairs;
@@ -223,10 +334,7 @@ static void ranking(const struct model_quality_in *in, struct model_quality *q)
     double ap = w.ap / w.pos;
     q->ap_lo = w.ap_lo / w.pos;
     q->ap_hi = w.ap_hi / w.pos;
-    double spread = MODEL_Z / sqrt(w.pos * fmax(1e-12, ap * (1 - ap)));
-    q->average_precision =
-        (struct model_figure){ap, 1 / (1 + (1 / fmax(1e-12, q->ap_lo) - 1) * exp(spread)),
-                              1 / (1 + (1 / fmax(1e-12, q->ap_hi) - 1) * exp(-spread))};
+    q->average_precision = ap_interval(ap, w.pos, q->ap_lo, q->ap_hi);
 }
 
 /* ---- calibration ---- */
@@ -247,6 +355,9 @@ static void losses(const struct model_quality_in *in, struct model_quality *q)
     i128 nll = in->base.nll;
     i128 nll_sq = in->base.nll2;
     for (size_t i = 0; i < in->positives_count; i++) {
+        if (isnan(in->positives[i].score)) {
+            break; /* they are last */
+        }
         struct model_event ev;
         struct model_event other; /* the same decision had its score been 1 - s */
         model_event_of(in->positives[i].score, VERDICT_APPROVE, 0, &ev);
@@ -257,8 +368,8 @@ static void losses(const struct model_quality_in *in, struct model_quality *q)
         nll += (int64_t)(hit * MODEL_FIX + 0.5) - ev.nll;
         nll_sq += (int64_t)(hit * hit * MODEL_FIX_SQ + 0.5) - ev.nll2;
     }
-    q->brier = mean_of(brier, MODEL_FIX, brier_sq, MODEL_FIX_SQ, q->n);
-    q->log_loss = mean_of(nll, MODEL_FIX, nll_sq, MODEL_FIX_SQ, q->n);
+    q->brier = mean_of(brier, MODEL_FIX, brier_sq, MODEL_FIX_SQ, q->n_scored);
+    q->log_loss = mean_of(nll, MODEL_FIX, nll_sq, MODEL_FIX_SQ, q->n_scored);
 }
 
 struct bin {
@@ -281,51 +392,38 @@ static struct model_figure ece_of(const struct bin *bins, double n)
     return (struct model_figure){ece, fmax(0, ece - half), fmin(1, ece + half)};
 }
 
-/* One cell on its way into the bins: its decisions, sum of scores, and positives (best first). */
-struct part {
-    double n, score;
-    const struct model_positive *p;
-    size_t positives;
-    uint32_t cell;
-    bool tied;
-};
-
-/* How many positives are among the lowest `share` of the cell: by their exact scores, when
- * decisions lie evenly in the cell's width; in proportion, when all are tied or the cell has no
- * end. */
-static double positives_below(const struct part *c, double share)
+/* How many positives are among the best `share` of the group: by their exact scores, when
+ * decisions lie evenly in its width; in proportion, when all are tied or the width has no end. */
+static double positives_above(const struct group *g, double share)
 {
-    double lo = 0;
-    double hi = 0;
-    double below = 0;
-    if (c->positives == 0 || share >= 1) {
-        return (double)c->positives;
+    double sum = 0;
+    if (g->positives == 0 || share >= 1) {
+        return (double)g->positives;
     }
-    model_cell_bounds(c->cell, &lo, &hi);
-    if (c->tied || !isfinite(lo) || !isfinite(hi)) {
-        return (double)c->positives * share;
+    if (g->tied || !isfinite(g->lo) || !isfinite(g->hi)) {
+        return (double)g->positives * share;
     }
-    for (size_t i = 0; i < c->positives; i++) {
-        below += 1 - before(c->p[i].score, lo, hi, 1) < share;
+    for (size_t i = 0; i < g->positives; i++) {
+        sum += above(g->p[i].score, g->lo, g->hi) < share;
     }
-    return below;
+    return sum;
 }
 
-/* Spreads one cell over the bins of equal mass, in order of score: bin i holds
- * numpy.array_split's count. A cell that straddles an edge gives each side its share. */
-static void mass_cell(struct bin *bins, int *at, const double *room_of, const struct part *c)
+/* Spreads one group over the bins of equal mass, best scores into the last bin: bin i holds
+ * numpy.array_split's count. A group that straddles an edge gives each side its share. */
+static void mass_group(struct bin *bins, int *at, const double *room_of, const struct group *g)
 {
     double done = 0;
-    while (c->n - done > 0.5 && *at < 10) {
+    while (g->n - done > 0.5 && *at >= 0) {
         struct bin *b = &bins[*at];
-        double take = fmin(c->n - done, room_of[*at] - b->n);
+        double take = fmin(g->n - done, room_of[*at] - b->n);
         b->n += take;
-        b->score += c->score * take / c->n;
-        b->positives += positives_below(c, (done + take) / c->n) -
-                        (done > 0 ? positives_below(c, done / c->n) : 0);
+        b->score += g->score * take / g->n;
+        b->positives += positives_above(g, (done + take) / g->n) -
+                        (done > 0 ? positives_above(g, done / g->n) : 0);
         done += take;
         if (b->n >= room_of[*at]) {
-            (*at)++;
+            (*at)--;
         }
     }
 }
@@ -336,38 +434,23 @@ static void calibration(const struct model_quality_in *in, struct model_quality 
     struct bin mass[10] = {0};
     double room_of[10];
     for (uint64_t i = 0; i < 10; i++) {
-        room_of[i] = (double)(q->n / 10 + (i < q->n % 10));
+        room_of[i] = (double)(q->n_scored / 10 + (i < q->n_scored % 10));
     }
-    int at = 0;
-    while (at < 10 && room_of[at] <= 0) {
-        at++;
+    int at = 9;
+    while (at >= 0 && room_of[at] <= 0) {
+        at--;
     }
-    uint32_t tenth = 0;
-    uint32_t tenth_end = model_score_cell(0.1);
-    size_t next = in->positives_count; /* positives are best first; cells go upwards */
-    for (uint32_t c = 0; c < MODEL_CELLS; c++) {
-        struct part part = {.cell = c, .n = (double)in->cells[c].n};
-        while (tenth < 9 && c >= tenth_end) {
-            tenth++;
-            tenth_end = model_score_cell(tenth < 9 ? (tenth + 1) / 10.0 : 1.0);
-        }
-        while (next > 0 && model_score_cell(in->positives[next - 1].score) == c) {
-            next--;
-            part.p = &in->positives[next];
-            part.positives++;
-        }
-        if (in->cells[c].n == 0) {
-            continue;
-        }
-        part.tied = in->cells[c].tag != MODEL_TAG_MIXED;
-        part.score = (double)in->cells[c].sum / MODEL_CELL_FIX;
-        width[tenth].n += part.n;
-        width[tenth].score += part.score;
-        width[tenth].positives += (double)part.positives;
-        mass_cell(mass, &at, room_of, &part);
+    struct groups it = groups_of(in);
+    struct group g;
+    while (group_next(&it, &g)) {
+        struct bin *b = &width[g.tenth];
+        b->n += g.n;
+        b->score += g.score;
+        b->positives += g.n > 0 ? (double)g.positives : 0;
+        mass_group(mass, &at, room_of, &g);
     }
-    q->ece_width10 = ece_of(width, (double)q->n);
-    q->ece_mass10 = ece_of(mass, (double)q->n);
+    q->ece_width10 = ece_of(width, (double)q->n_scored);
+    q->ece_mass10 = ece_of(mass, (double)q->n_scored);
 }
 
 static void all_undefined(struct model_quality *q)
@@ -382,7 +465,8 @@ static void all_undefined(struct model_quality *q)
 
 void model_quality_compute(const struct model_quality_in *in, struct model_quality *q)
 {
-    *q = (struct model_quality){.n = in->base.n};
+    size_t scored = groups_of(in).positives;
+    *q = (struct model_quality){.n = in->base.n, .n_scored = in->base.scored};
     for (size_t i = 0; i < in->positives_count; i++) {
         const struct model_positive *p = &in->positives[i];
         int64_t amount = p->amount_centavos == AMOUNT_NONE ? 0 : p->amount_centavos;
@@ -395,10 +479,11 @@ void model_quality_compute(const struct model_quality_in *in, struct model_quali
         }
     }
     if (q->tp > in->predicted || q->fn > q->n - in->predicted ||
-        in->judged_positive > in->predicted || in->predicted > q->n) {
+        in->judged_positive > in->predicted || in->predicted > q->n || q->n_scored > q->n ||
+        scored > q->n_scored) {
         /* Labels of decisions that no cohort has: a checkpoint was damaged. Say nothing, not
          * nonsense. */
-        *q = (struct model_quality){.n = q->n, .damaged = true};
+        *q = (struct model_quality){.n = q->n, .n_scored = q->n_scored, .damaged = true};
         all_undefined(q);
         return;
     }
@@ -413,7 +498,7 @@ void model_quality_compute(const struct model_quality_in *in, struct model_quali
     q->precision_floor = q->precision.value;
     q->precision_ceiling = (double)(q->tp + q->unverified) / (double)in->predicted;
     ranking(in, q);
-    if (q->n > 0) {
+    if (q->n_scored > 0) {
         losses(in, q);
         calibration(in, q);
     }

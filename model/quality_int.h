@@ -8,7 +8,7 @@
 
 /* A decision whose truth is fraud. */
 struct model_positive {
-    double score;
+    double score; /* NaN: none */
     int64_t amount_centavos;
     bool predicted;
 };
@@ -17,6 +17,10 @@ struct model_quality_in {
     struct model_base base;
     uint64_t predicted; /* decisions that count as predicted fraud */
     i128 predicted_amount;
+    uint32_t coarse; /* of the cells */
+    bool exact;      /* scores are in the list, else in the cells */
+    uint64_t scores_count;
+    double scores[MODEL_EXACT_MAX];
     struct model_cell cells[MODEL_CELLS];
     struct model_positive *positives; /* sorted by model_quality_sort; borrows */
     size_t positives_count;
@@ -31,14 +35,15 @@ struct model_figure {
 
 struct model_quality {
     uint64_t n, tp, fp, fn, tn, unverified;
-    bool damaged; /* counts contradict each other: nothing is defined */
+    uint64_t n_scored; /* of n: what AUC, average precision, Brier, log-loss and ECE are of */
+    bool damaged;      /* counts contradict each other: nothing is defined */
     i128 amount_caught, amount_missed, amount_false_alarm; /* centavos */
     struct model_figure precision, recall, specificity;    /* Wilson */
     struct model_figure precision_judged; /* Wilson; of predicted positives with a verdict */
     uint64_t judged;                      /* how many those are */
     struct model_figure f1;               /* Wilson on tp/(tp+fp+fn), mapped */
     struct model_figure f2, f05, mcc, balanced_accuracy; /* delta method on the four counts */
-    struct model_figure roc_auc;                         /* DeLong on cells, widened by the bound */
+    struct model_figure roc_auc;                         /* DeLong, widened by the bound */
     double auc_lo, auc_hi;                 /* encloses the exact figure: ties inside cells */
     struct model_figure average_precision; /* logit interval, widened by the bound */
     double ap_lo, ap_hi;
@@ -48,8 +53,10 @@ struct model_quality {
 };
 
 void model_wilson(uint64_t hits, uint64_t n, struct model_figure *out);
-/* Sorts by score, best first. */
-void model_quality_sort(struct model_positive *p, size_t n);
+/* A score into the list, when in->exact, or into the cells. */
+void model_quality_put_score(struct model_quality_in *in, double score);
+/* Sorts scores and positives, best first; positives without a score last. */
+void model_quality_sort(struct model_quality_in *in);
 void model_quality_compute(const struct model_quality_in *in, struct model_quality *out);
 
 #endif

@@ -147,7 +147,8 @@ static void put_question(struct buf *b, const struct model_query *q)
 
 static void put_quality(struct buf *b, const struct model_quality *q)
 {
-    buf_fmt(b, "\"n\":%llu", (unsigned long long)q->n);
+    buf_fmt(b, "\"n\":%llu,\"n_scored\":%llu", (unsigned long long)q->n,
+            (unsigned long long)q->n_scored);
     if (q->damaged) {
         BUF_LIT(b, ",\"tp\":null,\"fp\":null,\"fn\":null,\"tn\":null,\"blocked_unverified\":null,"
                    "\"amount_fraud_caught\":null,\"amount_fraud_missed\":null,"

@@ -7,9 +7,10 @@
  *            name is 2 + its place, 0 = missing, 1 = other
  *   i64 watermark, i32 first day kept
  *   cohorts  u32 count; i32 day, u16 version, u8 dim, u16 value, u64 n, u64 amounts missing,
- *            5 u64 verdicts, 5 i128 amounts, i128 s, s2, s4, nll, nll2, u32 cells of (u16 cell,
- *            u32 n, u32 tag, i64 sum)
- *   labels   u32 count, each id oldest first; id, i64 t_ns, f64 score, i64 amount, u64 event,
+ *            u64 scored, 5 u64 verdicts, 5 i128 amounts, i128 s, s2, s4, nll, nll2, u32 scores
+ *            of f64 (all of the scored, or 0: then cells), u32 cells of (u16 cell, u32 n, u32 tag,
+ *            i64 sum)
+ *   labels   u32 count, each id oldest first; id, i64 t_ns, f64 score (NaN = none), i64 amount, u64 event,
  *            u64 supersedes, i32 day, u16 version, 8 u16 dims, u8 truth, u8 source, u8 verdict
  *   waiting  u32 count, each id oldest first; id, i64 t_ns, u64 event, u64 supersedes, u8 truth,
  *            u8 source
@@ -21,7 +22,7 @@
  *            i128 sum, 26 u64 latencies, i128 ns, f64 threshold, i64 its time
  *   models   u32 count; text model, text sha256, u16 version
  *   features u32 count; text ("" = other), u64 values, nulls, defaults
- *   counters 21 u64 labels in, 6 u64 judged, 9 u64 delays, i128 ns, 5 u64 dropped, 6 u64 refused,
+ *   counters 21 u64 labels in, 6 u64 judged, 9 u64 delays, i128 ns, 5 u64 dropped, 5 u64 refused,
  *            5 i128 centavos, i64 last label's arrival
  *
  * id = u64 hi, u64 lo. text = u32 length, bytes. i128 = low u64, high u64. Little-endian. The
@@ -135,6 +136,7 @@ static void save_cohort(struct saver *s, uint32_t shard, const struct model_coho
     buf_u16le(b, c->dim == MODEL_ALL_DIM ? 0 : mapped(s, shard, c->dim, c->value));
     buf_u64le(b, base->n);
     buf_u64le(b, base->amounts_missing);
+    buf_u64le(b, base->scored);
     for (uint32_t v = 0; v < VERDICTS; v++) {
         buf_u64le(b, base->verdicts[v]);
     }
@@ -146,9 +148,14 @@ static void save_cohort(struct saver *s, uint32_t shard, const struct model_coho
     put_i128(b, base->s4);
     put_i128(b, base->nll);
     put_i128(b, base->nll2);
+    uint32_t scores = c->celled ? 0 : (uint32_t)base->scored;
+    buf_u32le(b, scores);
+    for (uint32_t i = 0; i < scores; i++) {
+        buf_f64le(b, model_cohort_score(c, i));
+    }
     size_t at = count_open(b);
     uint32_t cells = 0;
-    for (uint32_t i = 0; i < MODEL_CELLS; i++) {
+    for (uint32_t i = 0; i < model_cohort_cells(c); i++) {
         const struct model_cell *cell = model_cohort_cell(c, i);
         if (cell != NULL && cell->n > 0) {
             buf_u16le(b, (uint16_t)i);

@@ -3,6 +3,6 @@
 #define MODEL_SAVED_INT_H
 
 #define MODEL_SAVED_MAGIC   "FRLMODL1"
-#define MODEL_SAVED_VERSION 1u
+#define MODEL_SAVED_VERSION 2u
 
 #endif

@@ -19,8 +19,8 @@ const struct str model_drop_text[MODEL_DROPS] = {STR_INIT("duplicate"), STR_INIT
                                                  STR_INIT("waiting_full"), STR_INIT("too_many"),
                                                  STR_INIT("expired")};
 const struct str model_refusal_text[MODEL_REFUSALS] = {STR_INIT("duplicate"), STR_INIT("conflict"),
-                                                       STR_INIT("too_old"),   STR_INIT("score"),
-                                                       STR_INIT("memory"),    STR_INIT("unjoined")};
+                                                       STR_INIT("too_old"), STR_INIT("memory"),
+                                                       STR_INIT("unjoined")};
 
 static uint32_t share(int64_t max, uint32_t shards)
 {

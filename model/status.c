@@ -20,7 +20,6 @@
 #define CONSTANT_N_MIN  600
 #define CONSTANT_CELLS  2
 #define OBJECTIVE_SLACK 0.1 /* this far below an objective a warning becomes critical */
-#define WINDOW_S        60.0
 #define REASONS_MAX     16
 
 enum level { LEVEL_NONE, LEVEL_OK, LEVEL_WARN, LEVEL_CRIT };
@@ -231,10 +230,22 @@ static void put_share(struct buf *b, const char *name, uint64_t part, uint64_t w
     buf_json_f64(b, whole == 0 ? (double)NAN : (double)part / (double)whole);
 }
 
-static void put_window(struct buf *b, const struct model_slot *w)
+/* Seconds that the window really covers: its newest slot is not full yet, and after a start it
+ * reaches back to the first tick only. */
+static double covered_s(const struct model *m, int64_t now_ns)
+{
+    int64_t from_ns = (model_slot_of(now_ns) - MODEL_SLOTS + 2) * MODEL_SLOT_NS;
+    if (m->ticked && m->tick_ns_first > from_ns) {
+        from_ns = m->tick_ns_first;
+    }
+    return fmax(1, s_from_ns(now_ns - from_ns));
+}
+
+static void put_window(struct buf *b, const struct model *m, const struct model_slot *w,
+                       int64_t now_ns)
 {
     BUF_LIT(b, ",\"decisions_per_s\":");
-    buf_json_f64(b, (double)w->decisions / WINDOW_S);
+    buf_json_f64(b, (double)w->decisions / covered_s(m, now_ns));
     BUF_LIT(b, ",\"decisions\":{");
     for (uint32_t v = 0; v < VERDICTS; v++) {
         buf_fmt(b, "%s\"%.*s\":%llu", v ? "," : "", STR_FMT(verdict_text(v)),
@@ -312,7 +323,7 @@ void model_status(void *app, void *const *states, uint32_t n, int64_t now_ns, st
     judge_objective(&s, &precision, m->c->objectives.precision, true);
     judge_objective(&s, &recall, m->c->objectives.recall, false);
     put_reasons(out, &s);
-    put_window(out, &w);
+    put_window(out, m, &w, now_ns);
     BUF_LIT(out, ",\"feature_worst\":");
     if (worst_share < 0) {
         BUF_LIT(out, "null");

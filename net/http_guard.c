@@ -85,8 +85,9 @@ static const char *framing_fault(const struct headers *h)
     if (h->content_length > 1 || h->transfer_encoding > 1) {
         return "more than one Content-Length or Transfer-Encoding";
     }
-    if (h->content_length == 1 && !str_to_u64(h->length, &length)) {
-        return "Content-Length is not a number";
+    /* 2^64 - 1 is how the library says "not known": it would read such a body until the end. */
+    if (h->content_length == 1 && (!str_to_u64(h->length, &length) || length == UINT64_MAX)) {
+        return "Content-Length is not a number, or too large a one";
     }
     if (h->transfer_encoding == 1 && !str_eq_nocase(h->encoding, STR("chunked"))) {
         return "Transfer-Encoding is not chunked";

@@ -642,6 +642,7 @@ TEST(http_framing_with_two_readings_is_400_and_the_end)
         "POST /upload HTTP/1.1\r\nHost: t\r\nContent-Length: +3\r\n\r\nabc",
         "POST /upload HTTP/1.1\r\nHost: t\r\nContent-Length: 3, 3\r\n\r\nabc",
         "POST /upload HTTP/1.1\r\nHost: t\r\nContent-Length: 0x3\r\n\r\nabc",
+        "POST /upload HTTP/1.1\r\nHost: t\r\nContent-Length: 18446744073709551615\r\n\r\nabc",
         "GET /hello HTTP/1.1\r\nHost: t\r\nHost: u\r\n\r\n",
         "GET /hello HTTP/1.1\r\n\r\n",
         "GET /hello HTTP/1.1\r\nHost: t\r\nX-Folded: a\r\n b\r\nX-After: c\r\n\r\n",

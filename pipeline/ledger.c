@@ -344,6 +344,7 @@ enum pipeline_seen pipeline_ledger_stage(struct pipeline_ledger *l, struct hash1
         idx = enter_id(l, h, id, s->end_ns);
         if (idx == PIPELINE_NIL) {
             l->counts.shed++;
+            pipeline_sla_refused(&l->sla, s);
             return PIPELINE_SEEN_SHED;
         }
     }
@@ -352,6 +353,9 @@ enum pipeline_seen pipeline_ledger_stage(struct pipeline_ledger *l, struct hash1
     /* A stage that says "dup" saw the message twice; its own attempt is another event. */
     bool dup = s->outcome == OUTCOME_DUP || mark_attempt(tx, s, position, first_at_stage);
     learn_stage(tx, s, position);
+    if (!dup) {
+        pipeline_sla_event(&l->sla, l->plan, tx, s, position);
+    }
     settle(l, idx, &b, s->end_ns, is_new, true);
     return dup ? PIPELINE_SEEN_DUP : PIPELINE_SEEN_NEW;
 }
@@ -362,6 +366,8 @@ static void learn_decision(struct pipeline_ledger *l, struct pipeline_tx *tx,
     tx->newest_ns = i64_max(tx->newest_ns, d->t_ns);
     tx->amount_centavos = i64_max(tx->amount_centavos, d->amount_centavos);
     tx->internal = tx->internal || d->settlement == SETTLEMENT_INTERNAL;
+    tx->sla_exempt =
+        tx->sla_exempt || d->verdict == VERDICT_HOLD || d->settlement == SETTLEMENT_SPI_SECONDARY;
     if (tx->decided && tx->decision_ns == d->t_ns && tx->verdict == d->verdict) {
         l->counts.decision_duplicates++;
         return;
@@ -431,6 +437,7 @@ static void look(struct pipeline_ledger *l, uint32_t idx)
     if (tx->state == PIPELINE_DECIDED_ONLY) {
         l->counts.state[PIPELINE_DECIDED_ONLY]--;
     }
+    pipeline_sla_forget(&l->sla, tx);
     pipeline_table_remove(&l->table, idx);
 }
 

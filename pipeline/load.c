@@ -1,5 +1,6 @@
-/* Loading what save.c wrote (the picture is there): everything is checked before a shard is
- * touched, and spread over any number of shards afterwards.
+/* Loading what save.c wrote (the picture is there): everything is checked, and spread over any
+ * number of shards. Transactions are checked and put in one pass, LOOK_AHEAD at a time, so that the
+ * index lines of all of them are fetched while the first is put; a restart waits for this.
  *
  * The sums go to shard 0; then each transaction takes its share to the shard that owns it, so that
  * every shard's sums close as well. When the configured stages are others than those saved,
@@ -8,6 +9,8 @@
  *
  * Invariants: on failure every shard is empty, as after shard_new. */
 #include "pipeline/pipeline_int.h"
+
+#define LOOK_AHEAD 16
 
 struct loader {
     struct pipeline *p;
@@ -161,6 +164,18 @@ static bool get_counts(struct loader *k, struct pipeline_ledger_counts *c, struc
     return pipeline_ledger_closes(c) || damaged(e, "entered is not in flight + left + lost");
 }
 
+static bool get_sla(struct rd *r, struct pipeline_sla *s)
+{
+    bool ok = true;
+    for (uint32_t i = 0; i < SLA_SEGMENTS; i++) {
+        ok = get_hist(r, &s->segment[i]) && ok;
+    }
+    for (uint32_t i = 0; i < PIPELINE_SLA_INVALIDS; i++) {
+        s->invalid[i] = rd_u64le(r);
+    }
+    return ok && !r->failed;
+}
+
 static bool get_stage(struct loader *k, struct pipeline_stage *st)
 {
     struct rd *r = &k->rd;
@@ -193,16 +208,10 @@ static bool get_stages(struct loader *k, struct pipeline_stages *s, struct err *
     if (!get_counted(r, &s->unknown)) {
         return damaged(e, "unknown stages");
     }
-    bool ok = true;
-    for (uint32_t i = 0; i < SLA_SEGMENTS; i++) {
-        ok = get_hist(r, &s->sla[i]) && ok;
-    }
-    s->sla_invalid_clock = rd_u64le(r);
-    s->sla_invalid_negative = rd_u64le(r);
     for (uint32_t i = 0; i < FORMS; i++) {
         s->decisions[i] = rd_u64le(r);
     }
-    ok = get_hist(r, &s->decision_latency) && ok;
+    bool ok = get_hist(r, &s->decision_latency);
     uint32_t hosts = rd_u32le(r);
     for (uint32_t i = 0; i < hosts && !r->failed; i++) {
         struct str name = rd_str32(r);
@@ -223,15 +232,15 @@ static uint32_t owner(const struct loader *k, const uint64_t id[3])
     return record_shard(record_route(pipeline_id_hash(id)), k->n);
 }
 
-static bool id_ok(const uint64_t id[3])
+static bool id_ok(const uint64_t id[3], struct e2e *text)
 {
+    /* What is packed may hold more than 12 digits, which the text would not show. */
+    if ((id[1] & ((1ULL << 40) - 1)) >= 1000000000000ULL) {
+        return false;
+    }
     struct e2e parsed;
-    struct e2e text;
-    uint64_t again[3];
-    pipeline_id_unpack(id, &text);
-    /* The packed minute may hold more than 12 digits: then packing again differs. */
-    return e2e_parse(e2e_str(&text), &parsed, NULL) && pipeline_id_pack(&text, again) &&
-           memcmp(again, id, sizeof again) == 0;
+    pipeline_id_unpack(id, text);
+    return e2e_parse(e2e_str(text), &parsed, NULL);
 }
 
 static bool get_lost(struct loader *k, struct err *e)
@@ -240,6 +249,7 @@ static bool get_lost(struct loader *k, struct err *e)
     uint32_t count = rd_u32le(r);
     for (uint32_t i = 0; i < count; i++) {
         struct pipeline_lost x;
+        struct e2e text;
         for (uint32_t j = 0; j < 3; j++) {
             x.id[j] = rd_u64le(r);
         }
@@ -247,7 +257,7 @@ static bool get_lost(struct loader *k, struct err *e)
         x.lost_ns = get_i64(r);
         x.amount_centavos = get_i64(r);
         x.position = rd_u8(r);
-        if (r->failed || !id_ok(x.id) || !time_ok(x.last_ns) || x.lost_ns < 0 ||
+        if (r->failed || !id_ok(x.id, &text) || !time_ok(x.last_ns) || x.lost_ns < 0 ||
             x.position >= k->stages || !amount_ok(x.amount_centavos)) {
             return damaged(e, "a lost transaction");
         }
@@ -261,15 +271,16 @@ static bool get_lost(struct loader *k, struct err *e)
 /* The fields as they stand; *rest gets the bits that no field has. */
 static struct pipeline_tx read_tx(const char *p, uint32_t *rest)
 {
-    uint32_t hold_s = get_u32le(p + 56);
-    uint32_t flags = get_u32le(p + 60);
-    *rest = (hold_s & ~PIPELINE_HOLD_S_MAX) | flags >> 21;
+    uint32_t hold_s = get_u32le(p + 64);
+    uint32_t flags = get_u32le(p + 68);
+    *rest = (hold_s & ~PIPELINE_HOLD_S_MAX) | flags >> 29;
     return (struct pipeline_tx){
         .id = {get_u64le(p), get_u64le(p + 8), get_u64le(p + 16)},
         .newest_ns = (int64_t)get_u64le(p + 24),
         .amount_centavos = (int64_t)get_u64le(p + 32),
         .decision_ns = (int64_t)get_u64le(p + 40),
         .attempts = get_u64le(p + 48),
+        .sla = get_u64le(p + 56),
         .hold_s = hold_s & PIPELINE_HOLD_S_MAX,
         .position = flags & 15u,
         .drop = flags >> 4 & 31u,
@@ -278,53 +289,33 @@ static struct pipeline_tx read_tx(const char *p, uint32_t *rest)
         .verdict = flags >> 16 & 7u,
         .decided = flags >> 19 & 1u,
         .internal = flags >> 20 & 1u,
+        .sla_started = flags >> 21 & 1u,
+        .sla_exempt = flags >> 22 & 1u,
+        .sla_seen = flags >> 23 & 7u,
+        .sla_wait = flags >> 26 & 3u,
+        .sla_wait6 = flags >> 28 & 1u,
     };
 }
 
-static bool tx_ok(const struct loader *k, const struct pipeline_tx *tx)
+static bool sla_ok(const struct pipeline_tx *tx)
 {
-    unsigned bits = k->stages * PIPELINE_ATTEMPT_BITS;
-    return id_ok(tx->id) && time_ok(tx->newest_ns) && time_ok(tx->decision_ns) &&
-           amount_ok(tx->amount_centavos) && tx->position <= k->stages &&
-           (uint32_t)tx->drop >> 1 <= k->stages && tx->error <= k->stages &&
-           tx->verdict < VERDICTS && tx->attempts >> bits == 0 &&
-           (tx->state != PIPELINE_LOST || tx->position < k->stages);
+    uint32_t waits = 1u << tx->sla_wait >> 1 | (uint32_t)tx->sla_wait6 << (SLA_T6A_T0 - 1);
+    if (tx->sla_started) {
+        return waits == 0 && ((int64_t)tx->sla == T_NS_NONE || time_ok((int64_t)tx->sla));
+    }
+    return tx->sla_wait != SLA_T6A_T0 && (waits & ~(uint32_t)tx->sla_seen) == 0 &&
+           (tx->sla_wait != SLA_NONE || (uint32_t)tx->sla == 0) &&
+           (tx->sla_wait6 || tx->sla >> 32 == 0);
 }
 
-/* First pass over the transactions: each is well formed, and together they are within the sums. */
-static bool check_transactions(struct loader *k, const struct pipeline_ledger_counts *c,
-                               uint64_t *count, struct err *e)
+static bool tx_ok(const struct loader *k, const struct pipeline_tx *tx, struct e2e *text)
 {
-    struct rd start = k->rd;
-    uint64_t state[PIPELINE_STATES] = {0};
-    uint64_t lost[PIPELINE_STAGES_MAX + 1] = {0};
-    *count = rd_u64le(&k->rd);
-    for (uint64_t i = 0; i < *count; i++) {
-        struct str bytes = rd_bytes(&k->rd, PIPELINE_SAVE_TX);
-        if (k->rd.failed) {
-            return damaged(e, "cut short in the transactions");
-        }
-        uint32_t rest;
-        struct pipeline_tx tx = read_tx(bytes.p, &rest);
-        if (rest != 0 || !tx_ok(k, &tx)) {
-            return damaged(e, "a transaction");
-        }
-        state[tx.state]++;
-        lost[tx.position] += tx.state == PIPELINE_LOST;
-    }
-    if (rd_u32le(&k->rd) != PIPELINE_SAVE_MAGIC || k->rd.failed || rd_left(&k->rd) != 0) {
-        return damaged(e, "the end is not where it should be");
-    }
-    bool ok = state[PIPELINE_DECIDED_ONLY] == c->state[PIPELINE_DECIDED_ONLY] &&
-              state[PIPELINE_IN_FLIGHT] == c->state[PIPELINE_IN_FLIGHT];
-    for (uint32_t i = 0; i < PIPELINE_STATES; i++) {
-        ok = ok && state[i] <= c->state[i];
-    }
-    for (uint32_t i = 0; i <= k->stages; i++) {
-        ok = ok && lost[i] <= c->lost[i] - c->recovered[i];
-    }
-    k->rd = start;
-    return ok || damaged(e, "transactions and sums disagree");
+    unsigned bits = k->stages * PIPELINE_ATTEMPT_BITS;
+    return id_ok(tx->id, text) && time_ok(tx->newest_ns) && time_ok(tx->decision_ns) &&
+           amount_ok(tx->amount_centavos) && tx->position <= k->stages &&
+           (uint32_t)tx->drop >> 1 <= k->stages && tx->error <= k->stages &&
+           tx->verdict < VERDICTS && (bits == 64 || tx->attempts >> bits == 0) && sla_ok(tx) &&
+           (tx->state != PIPELINE_LOST || tx->position < k->stages);
 }
 
 static void move_share(struct pipeline_ledger_counts *from, struct pipeline_ledger_counts *to,
@@ -346,31 +337,102 @@ static void move_share(struct pipeline_ledger_counts *from, struct pipeline_ledg
     }
 }
 
-static bool put_transactions(struct loader *k, struct err *e)
+/* A transaction on its way from the bytes to its shard. */
+struct incoming {
+    struct pipeline_tx tx;
+    struct hash128 hash;
+    struct pipeline_shard *shard;
+};
+
+static bool put_one(struct loader *k, const struct incoming *x, struct err *e)
 {
-    uint64_t count = rd_u64le(&k->rd);
-    for (uint64_t i = 0; i < count; i++) {
+    struct pipeline_ledger *l = &x->shard->ledger;
+    if (pipeline_table_find(&l->table, x->hash, x->tx.id) != PIPELINE_NIL) {
+        return damaged(e, "a transaction is there twice");
+    }
+    if (!pipeline_ledger_restore(l, &x->tx, x->hash)) {
+        return err_set(e, ERR_LIMIT,
+                       "the saved transactions do not fit: raise pipeline.transactions_max or the "
+                       "memory of a shard");
+    }
+    if (x->shard != shard_at(k, 0)) {
+        move_share(&shard_at(k, 0)->ledger.counts, &l->counts, &x->tx);
+    }
+    return true;
+}
+
+/* What the transactions of the file add up to. */
+struct tally {
+    uint64_t state[PIPELINE_STATES];
+    uint64_t lost[PIPELINE_STAGES_MAX + 1];
+};
+
+static bool get_some(struct loader *k, uint32_t n, struct tally *t, struct err *e)
+{
+    struct incoming in[LOOK_AHEAD];
+    ASSERT(n <= LOOK_AHEAD);
+    for (uint32_t i = 0; i < n; i++) {
+        struct incoming *x = &in[i];
         struct str bytes = rd_bytes(&k->rd, PIPELINE_SAVE_TX);
-        ASSERT(!k->rd.failed); /* check_transactions went over the same bytes */
+        ASSERT(!k->rd.failed); /* get_transactions compared the count with the bytes */
         uint32_t rest;
-        struct pipeline_tx tx = read_tx(bytes.p, &rest);
-        struct hash128 h = pipeline_id_hash(tx.id);
-        struct pipeline_shard *s = shard_at(k, record_shard(record_route(h), k->n));
-        if (pipeline_table_find(&s->ledger.table, h, tx.id) != PIPELINE_NIL) {
-            return damaged(e, "a transaction is there twice");
+        struct e2e text;
+        x->tx = read_tx(bytes.p, &rest);
+        if (rest != 0 || !tx_ok(k, &x->tx, &text)) {
+            return damaged(e, "a transaction");
         }
-        if (!pipeline_ledger_restore(&s->ledger, &tx, h)) {
-            return err_set(
-                e, ERR_LIMIT,
-                "the %llu saved transactions do not fit: raise pipeline.transactions_max "
-                "or the memory of a shard",
-                (unsigned long long)count);
-        }
-        if (s != shard_at(k, 0)) {
-            move_share(&shard_at(k, 0)->ledger.counts, &s->ledger.counts, &tx);
+        t->state[x->tx.state]++;
+        t->lost[x->tx.position] += x->tx.state == PIPELINE_LOST;
+        x->hash = e2e_hash(&text);
+        x->shard = shard_at(k, record_shard(record_route(x->hash), k->n));
+        pipeline_table_prefetch(&x->shard->ledger.table, x->hash);
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        if (!k->same) {
+            /* Given up, see forget_open. */
+            pipeline_sla_forget(&shard_at(k, 0)->ledger.sla, &in[i].tx);
+        } else if (!put_one(k, &in[i], e)) {
+            return false;
         }
     }
     return true;
+}
+
+static bool tally_ok(const struct loader *k, const struct tally *t,
+                     const struct pipeline_ledger_counts *c)
+{
+    bool ok = t->state[PIPELINE_DECIDED_ONLY] == c->state[PIPELINE_DECIDED_ONLY] &&
+              t->state[PIPELINE_IN_FLIGHT] == c->state[PIPELINE_IN_FLIGHT];
+    for (uint32_t i = 0; i < PIPELINE_STATES; i++) {
+        ok = ok && t->state[i] <= c->state[i];
+    }
+    for (uint32_t i = 0; i <= k->stages; i++) {
+        ok = ok && t->lost[i] <= c->lost[i] - c->recovered[i];
+    }
+    return ok;
+}
+
+static bool get_transactions(struct loader *k, const struct pipeline_ledger_counts *c,
+                             struct err *e)
+{
+    struct tally t = {.state = {0}};
+    uint64_t count = rd_u64le(&k->rd);
+    if (k->rd.failed || count > rd_left(&k->rd) / PIPELINE_SAVE_TX) {
+        return damaged(e, "cut short in the transactions");
+    }
+    for (uint32_t i = 0; k->same && i < k->n; i++) {
+        pipeline_table_reserve(&shard_at(k, i)->ledger.table, count / k->n);
+    }
+    for (uint64_t i = 0; i < count; i += LOOK_AHEAD) {
+        uint64_t left = count - i;
+        if (!get_some(k, left < LOOK_AHEAD ? (uint32_t)left : LOOK_AHEAD, &t, e)) {
+            return false;
+        }
+    }
+    if (rd_u32le(&k->rd) != PIPELINE_SAVE_MAGIC || k->rd.failed || rd_left(&k->rd) != 0) {
+        return damaged(e, "the end is not where it should be");
+    }
+    return tally_ok(k, &t, c) || damaged(e, "transactions and sums disagree");
 }
 
 /* Ties each lost transaction that is still known to its line in the list. */
@@ -412,15 +474,14 @@ static bool load_all(struct loader *k, struct err *e)
 {
     struct pipeline_shard *first = shard_at(k, 0);
     struct pipeline_ledger_counts *counts = &first->ledger.counts;
-    uint64_t count;
     if (!get_stage_names(k, e) || !get_watermark(k, e) || !get_counts(k, counts, e)) {
         return false;
     }
-    if (!get_hist(&k->rd, &first->ledger.hold_hist)) {
-        return damaged(e, "holds");
+    struct pipeline_ledger_counts saved = *counts;
+    if (!get_hist(&k->rd, &first->ledger.hold_hist) || !get_sla(&k->rd, &first->ledger.sla)) {
+        return damaged(e, "holds or segments");
     }
-    if (!get_stages(k, &first->stages, e) || !get_lost(k, e) ||
-        !check_transactions(k, counts, &count, e)) {
+    if (!get_stages(k, &first->stages, e) || !get_lost(k, e)) {
         return false;
     }
     for (uint32_t i = 0; i < k->n; i++) {
@@ -434,12 +495,12 @@ static bool load_all(struct loader *k, struct err *e)
     /* In one shard only: copies would make the same event several of the K largest. */
     first->ledger.watermark.top = k->top;
     first->ledger.watermark.ahead_total = k->ahead;
+    if (!get_transactions(k, &saved, e)) {
+        return false;
+    }
     if (!k->same) {
         forget_open(k, counts);
         return true;
-    }
-    if (!put_transactions(k, e)) {
-        return false;
     }
     for (uint32_t i = 0; i < k->n; i++) {
         link_lost(&shard_at(k, i)->ledger);

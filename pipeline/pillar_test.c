@@ -77,9 +77,11 @@ TEST(board_names_the_stage_with_errors_and_the_broken_limit)
     buf_init(&out, &m, 1 << 20);
     rig_tick(&g, RIG_T0);
     for (uint64_t i = 0; i < 200; i++) {
+        struct stage_event first = rig_event(i, 1, OUTCOME_OK, RIG_T0 + (int64_t)i);
+        first.start_ns = first.end_ns - (i % 10 == 0 ? 2000 : 300) * NS_PER_MS;
+        rig_stage(&g, &first);
         struct stage_event s = rig_event(i, 6, OUTCOME_OK, RIG_T0 + (int64_t)i);
         s.sla = SLA_T1_T0;
-        s.start_ns = s.end_ns - (i % 10 == 0 ? 2000 : 300) * NS_PER_MS;
         rig_stage(&g, &s);
         rig_put(&g, i, 2, i % 10 == 0 ? OUTCOME_ERROR : OUTCOME_OK, RIG_T0 + (int64_t)i);
     }
@@ -87,7 +89,87 @@ TEST(board_names_the_stage_with_errors_and_the_broken_limit)
     struct str s = status(&g, RIG_T0 + NS_PER_S, &out);
     assert_true(str_contains(s, STR("10.0% errors at stage enrich")));
     assert_true(str_contains(s, STR("10.0% of segment t1-t0 above 1.5 s (allowed 5%)")));
+    assert_true(str_contains(s, STR("\"10,0 % de erros na etapa enrich\"")));
+    assert_true(
+        str_contains(s, STR("\"10,0 % do segmento t1-t0 acima de 1,5 s (permitido 5 %)\"")));
     assert_true(str_contains(s, STR("\"state\":\"crit\"")));
+    buf_release(&out);
+    rig_release(&g);
+}
+
+TEST(sentences_count_and_group_as_each_language_does)
+{
+    struct mem m;
+    mem_init(&m, 0);
+    struct rig g;
+    struct buf out;
+    assert_true(rig_init(&g, &m, 2, NULL));
+    buf_init(&out, &m, 1 << 20);
+    rig_tick(&g, RIG_T0);
+    struct stage_event lost = rig_event(1, 4, OUTCOME_OK, RIG_T0);
+    lost.amount_centavos = 16314538;
+    rig_stage(&g, &lost);
+    struct decision d = rig_decision(2, VERDICT_HOLD, RIG_T0 + 130 * NS_PER_S);
+    d.hold_deadline_ns = RIG_T0 + 200 * NS_PER_S;
+    rig_decide(&g, &d);
+    rig_put(&g, 2, 6, OUTCOME_OK, RIG_T0 + 130 * NS_PER_S);
+    rig_put(&g, 3, 8, OUTCOME_OK, RIG_T0);
+    for (uint64_t i = 0; i < 8; i++) {
+        rig_put(&g, 100 + i, 7, OUTCOME_OK, RIG_T0 + 130 * NS_PER_S);
+    }
+    rig_tick(&g, RIG_T0 + NS_PER_S);
+    struct str s = status(&g, RIG_T0 + NS_PER_S, &out);
+    assert_true(str_contains(s, STR("\"1 transação se perdeu no último minuto; R$ 163.145,38 "
+                                    "perdidos no total\"")));
+    assert_true(str_contains(s, STR("\"1 transaction was lost in the last minute; R$ 163,145.38 "
+                                    "lost in total\"")));
+    assert_true(str_contains(s, STR("\"1 retenção vence em menos de 5 minutos\"")));
+    assert_true(str_contains(s, STR("\"1 hold ends within 5 minutes\"")));
+    assert_true(str_contains(s, STR("\"1 evento de uma etapa que não está em pipeline.stages\"")));
+    for (uint64_t i = 0; i < 1233; i++) {
+        lost = rig_event(1000 + i, 4, OUTCOME_OK, RIG_T0);
+        rig_stage(&g, &lost);
+        rig_put(&g, 3, 8, OUTCOME_OK, RIG_T0);
+    }
+    d.id = rig_id(4);
+    rig_decide(&g, &d);
+    rig_put(&g, 4, 6, OUTCOME_OK, RIG_T0 + 130 * NS_PER_S);
+    rig_tick(&g, RIG_T0 + 2 * NS_PER_S);
+    s = status(&g, RIG_T0 + 2 * NS_PER_S, &out);
+    assert_true(str_contains(s, STR("\"1.234 transações se perderam no último minuto;")));
+    assert_true(str_contains(s, STR("\"1,234 transactions were lost in the last minute;")));
+    assert_true(str_contains(s, STR("\"2 retenções vencem em menos de 5 minutos\"")));
+    assert_true(str_contains(s, STR("\"1,234 events of stages that are not in")));
+    buf_release(&out);
+    rig_release(&g);
+}
+
+TEST(board_shows_the_latency_of_decisions_of_the_last_minute)
+{
+    struct mem m;
+    mem_init(&m, 0);
+    struct rig g;
+    struct buf out;
+    assert_true(rig_init(&g, &m, 2, NULL));
+    buf_init(&out, &m, 1 << 20);
+    rig_tick(&g, RIG_T0);
+    struct str s = status(&g, RIG_T0, &out);
+    assert_true(str_contains(s, STR("\"decision_p50_ms\":null,\"decision_p99_ms\":null,")));
+    for (uint64_t i = 0; i < 100; i++) {
+        struct latency l = {8, i < 50 ? 15 * NS_PER_MS : 150 * NS_PER_MS}; /* "total" */
+        struct decision d = rig_decision(i, VERDICT_APPROVE, RIG_T0 + (int64_t)i);
+        d.latencies = &l;
+        d.latencies_count = 1;
+        rig_decide(&g, &d);
+    }
+    rig_tick(&g, RIG_T0 + NS_PER_S);
+    s = status(&g, RIG_T0 + NS_PER_S, &out);
+    assert_true(str_contains(s, STR("\"decision_p50_ms\":20,\"decision_p99_ms\":149,")));
+    for (int i = 1; i < 16; i++) {
+        rig_tick(&g, RIG_T0 + (1 + i * 5) * NS_PER_S);
+    }
+    s = status(&g, RIG_T0 + 76 * NS_PER_S, &out);
+    assert_true(str_contains(s, STR("\"decision_p50_ms\":null,")));
     buf_release(&out);
     rig_release(&g);
 }

@@ -265,6 +265,7 @@ void pipeline_total_of(const struct pipeline *p, void *const *states, uint32_t n
         ASSERT(pipeline_ledger_closes(&l->counts));
         pipeline_ledger_counts_merge(&out->ledger, &l->counts);
         pipeline_hist_merge(&out->hold_hist, &l->hold_hist);
+        pipeline_sla_merge(&out->sla, &l->sla);
         out->hold_open += l->hold_open;
         out->hold_due_5m += pipeline_ledger_holds_due(l, p->watermark_ns, 300 * NS_PER_S);
         out->remembered += l->table.count;
@@ -296,8 +297,9 @@ void pipeline_snapshot_of(const struct pipeline_total *t, const struct pipeline_
         out->decisions += t->stages.decisions[i];
     }
     for (uint32_t i = 0; i < SLA_SEGMENTS; i++) {
-        memcpy(out->sla[i], t->stages.sla[i].buckets, sizeof out->sla[i]);
+        memcpy(out->sla[i], t->sla.segment[i].buckets, sizeof out->sla[i]);
     }
+    memcpy(out->decision_latency, t->stages.decision_latency.buckets, sizeof out->decision_latency);
     for (uint32_t i = 0; i < p->stages_count; i++) {
         const struct pipeline_stage *s = &t->stages.stage[i];
         struct pipeline_window_stage *w = &out->stage[i];

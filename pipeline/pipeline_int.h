@@ -51,7 +51,7 @@ static inline bool pipeline_is_left(uint32_t state)
 }
 struct str pipeline_state_text(uint32_t state);
 
-/* 72 bytes; with its 8-byte slots in the index (load 7/16..7/8) 81..90 bytes per transaction. */
+/* 80 bytes; with its 8-byte slots in the index (load 7/12..7/8) 89..94 bytes per transaction. */
 #define PIPELINE_ATTEMPT_BITS  5 /* attempts 1..4 exactly, the fifth bit is "5 or more" */
 #define PIPELINE_LOST_SLOT_NIL 16383u
 #define PIPELINE_HOLD_S_MAX    262143u /* 3 days: the longest block, 72 h, fits */
@@ -61,6 +61,7 @@ struct pipeline_tx {
     int64_t amount_centavos; /* largest seen, AMOUNT_NONE when none */
     int64_t decision_ns;     /* of the newest decision */
     uint64_t attempts;       /* PIPELINE_ATTEMPT_BITS per stage */
+    uint64_t sla;            /* start (T_NS_NONE: bad clock), before that waiting ends; see sla.c */
     uint32_t hold_s : 18;    /* deadline = decision_ns + hold_s, when verdict is hold */
     uint32_t lost_slot : 14;
     uint32_t position : 4; /* furthest stage with ok or skip */
@@ -70,9 +71,14 @@ struct pipeline_tx {
     uint32_t verdict : 3;
     uint32_t decided : 1;
     uint32_t internal : 1;
-    uint32_t next, prev; /* wheel list, or free list */
+    uint32_t sla_started : 1;
+    uint32_t sla_exempt : 1; /* held, or settled over the secondary channel */
+    uint32_t sla_seen : 3;   /* segments whose end was seen, bit = enum sla_segment - 1 */
+    uint32_t sla_wait : 2;   /* t1_t0 or t3_t2 waits for the start */
+    uint32_t sla_wait6 : 1;  /* t6a_t0 waits */
+    uint32_t next, prev;     /* wheel list, or free list */
 };
-_Static_assert(sizeof(struct pipeline_tx) == 72, "an open transaction costs at most 96 bytes");
+_Static_assert(sizeof(struct pipeline_tx) == 80, "an open transaction costs at most 96 bytes");
 _Static_assert(PIPELINE_STAGES_MAX *PIPELINE_ATTEMPT_BITS <= 64, "attempt marks fit a word");
 _Static_assert(PIPELINE_LOST_MAX < PIPELINE_LOST_SLOT_NIL, "lost slots fit their bits");
 
@@ -92,7 +98,7 @@ struct pipeline_slot {
 };
 struct pipeline_segment {
     struct pipeline_slot *slots;
-    uint32_t cap, count; /* cap: power of two, or 0 */
+    uint32_t cap, count; /* slots (0 at first), used */
 };
 struct pipeline_table {
     struct mem *mem; /* borrows */
@@ -116,6 +122,16 @@ uint32_t pipeline_table_find(const struct pipeline_table *t, struct hash128 h,
 /* id must be absent. Zeroed apart from the id. PIPELINE_NIL at the cap or without memory. */
 uint32_t pipeline_table_add(struct pipeline_table *t, struct hash128 h, const uint64_t id[3]);
 void pipeline_table_remove(struct pipeline_table *t, uint32_t idx);
+/* Room for `more` transactions, so that adding them grows no segment on the way. Best effort:
+ * without memory the table grows as it is filled. */
+void pipeline_table_reserve(struct pipeline_table *t, uint64_t more);
+/* Fetches the index line that h leads to: for callers that know several ids ahead. */
+void pipeline_table_prefetch(const struct pipeline_table *t, struct hash128 h);
+/* False for pool numbers that no transaction has; idx < used_top. */
+static inline bool pipeline_table_is_used(const struct pipeline_tx *tx)
+{
+    return tx->id[2] != 0; /* ids are text: never zero */
+}
 static inline struct pipeline_tx *pipeline_table_at(const struct pipeline_table *t, uint32_t idx)
 {
     return &t->chunks[idx >> PIPELINE_CHUNK_BITS][idx & ((1u << PIPELINE_CHUNK_BITS) - 1)];
@@ -194,6 +210,28 @@ void pipeline_hold_hist_add(struct pipeline_hist *h, int64_t ns);
 void pipeline_hist_merge(struct pipeline_hist *to, const struct pipeline_hist *from);
 uint64_t pipeline_hist_count(const struct pipeline_hist *h);
 
+/* sla.c: segments of the Manual de Tempos, and the samples that could not be observed. */
+enum pipeline_sla_invalid {
+    PIPELINE_SLA_CLOCK,    /* start or end from a host whose clock is off */
+    PIPELINE_SLA_NEGATIVE, /* ended before the transaction started */
+    PIPELINE_SLA_NO_START, /* the first stage was never seen */
+    PIPELINE_SLA_EXEMPT,   /* held or secondary channel: other limits apply */
+};
+#define PIPELINE_SLA_INVALIDS 4
+struct pipeline_sla {
+    struct pipeline_hist segment[SLA_SEGMENTS];
+    uint64_t invalid[PIPELINE_SLA_INVALIDS];
+};
+struct str pipeline_sla_invalid_text(enum pipeline_sla_invalid v);
+/* An event that is no duplicate, after tx learned it. */
+void pipeline_sla_event(struct pipeline_sla *s, const struct pipeline_plan *p,
+                        struct pipeline_tx *tx, const struct stage_event *ev, uint32_t position);
+/* An event without an entry (shed). */
+void pipeline_sla_refused(struct pipeline_sla *s, const struct stage_event *ev);
+/* The entry goes: what waits will never be observed. */
+void pipeline_sla_forget(struct pipeline_sla *s, const struct pipeline_tx *tx);
+void pipeline_sla_merge(struct pipeline_sla *to, const struct pipeline_sla *from);
+
 struct pipeline_ledger {
     const struct pipeline_plan *plan; /* borrows */
     struct mem *mem;
@@ -205,6 +243,7 @@ struct pipeline_ledger {
     uint32_t holds[PIPELINE_HOLD_BUCKETS]; /* open holds by deadline */
     uint64_t hold_open;
     struct pipeline_hist hold_hist;
+    struct pipeline_sla sla;
     struct pipeline_lost *lost; /* ring, newest at (lost_head - 1) mod PIPELINE_LOST_MAX */
     size_t lost_cap;
     uint32_t lost_count, lost_head;
@@ -268,8 +307,6 @@ struct pipeline_stages {
     struct mem *mem;
     struct pipeline_stage stage[PIPELINE_STAGES_MAX];
     struct pipeline_counted unknown;
-    struct pipeline_hist sla[SLA_SEGMENTS];
-    uint64_t sla_invalid_clock, sla_invalid_negative;
     uint64_t decisions[FORMS];
     struct pipeline_hist decision_latency;
     struct intern hosts;
@@ -317,6 +354,7 @@ struct pipeline_snapshot {
     int64_t t_ns;
     uint64_t entered, decisions, stage_events, lost, too_old, shed, unknown;
     uint64_t sla[SLA_SEGMENTS][26];
+    uint64_t decision_latency[26];
     struct pipeline_window_stage stage[PIPELINE_STAGES_MAX];
 };
 struct pipeline_window {
@@ -351,6 +389,7 @@ struct pipeline {
 struct pipeline_total {
     struct pipeline_ledger_counts ledger;
     struct pipeline_hist hold_hist;
+    struct pipeline_sla sla;
     uint64_t hold_open, hold_due_5m, remembered, records, ahead, unknown, table_bytes;
     struct pipeline_stages stages; /* numbers only: the interned sets are not merged here */
 };
@@ -363,9 +402,8 @@ void pipeline_snapshot_of(const struct pipeline_total *t, const struct pipeline_
 void pipeline_publish(void *app, void *const *states, uint32_t n, int64_t now_ns, struct expo *x);
 void pipeline_status(void *app, void *const *states, uint32_t n, int64_t now_ns, struct buf *out);
 #define PIPELINE_SAVE_MAGIC   0x314c5046u /* "FPL1" */
-#define PIPELINE_SAVE_VERSION 1u
-#define PIPELINE_SAVE_TX      64 /* bytes of a transaction */
-#define PIPELINE_SAVE_LOST    49
+#define PIPELINE_SAVE_VERSION 2u
+#define PIPELINE_SAVE_TX      72 /* bytes of a transaction */
 void pipeline_save(void *app, void *const *states, uint32_t n, struct buf *out);
 MUST_USE bool pipeline_load(void *app, void *const *states, uint32_t n, struct str bytes,
                             struct err *e);

@@ -242,16 +242,19 @@ static void decision_series(const struct page *g)
     struct expo_family *latency = family(g, EXPO_HISTOGRAM, STR("pix_decision_latency_seconds"),
                                          STR("Total of latency_us of decisions."));
     histogram(g, latency, NULL, 0, &s->decision_latency);
-    struct expo_family *sla = family(g, EXPO_HISTOGRAM, STR("pix_sla_segment_seconds"),
-                                     STR("Segments of the Manual de Tempos, valid samples only."));
+    struct expo_family *sla =
+        family(g, EXPO_HISTOGRAM, STR("pix_sla_segment_seconds"),
+               STR("From the start of the transaction to the end of the segment."));
     for (uint32_t i = SLA_NONE + 1; i < SLA_SEGMENTS; i++) {
         struct expo_label l = L("segment", sla_segment_text((enum sla_segment)i));
-        histogram(g, sla, &l, 1, &s->sla[i]);
+        histogram(g, sla, &l, 1, &g->t->sla.segment[i]);
     }
     struct expo_family *invalid = family(g, EXPO_COUNTER, STR("pix_sla_invalid"),
                                          STR("SLA samples not observed, by reason."));
-    add1(g, invalid, L("reason", STR("clock")), (double)s->sla_invalid_clock);
-    add1(g, invalid, L("reason", STR("negative")), (double)s->sla_invalid_negative);
+    for (uint32_t i = 0; i < PIPELINE_SLA_INVALIDS; i++) {
+        struct str why = pipeline_sla_invalid_text((enum pipeline_sla_invalid)i);
+        add1(g, invalid, L("reason", why), (double)g->t->sla.invalid[i]);
+    }
 }
 
 static void clock_series(const struct page *g)

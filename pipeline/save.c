@@ -1,7 +1,7 @@
 /* The saved form of the pillar: one section of a checkpoint. It does not depend on the number of
  * shards.
  *
- *   u32 magic "FPL1"   u32 version 1
+ *   u32 magic "FPL1"   u32 version 2
  *   u8 stages, then per stage: str32 name
  *   i64 watermark of the river   u64 times it was set back   u8 stage events were seen
  *   u64 events from wild clocks   u8 count, then that many i64: the largest event times
@@ -10,19 +10,19 @@
  *            i64 lost and recovered centavos
  *            u64 shed, too_old, forgotten, decision_duplicates, decision_conflicts
  *   hist     holds
+ *   hist     sla[4]   u64 invalid by clock, negative, no_start, exempt
  *   per stage: u64 events[7], entered, duplicates, retries, negative; i64 watermark;
  *            hist work, queue, duration, decision_latency; counted reasons
  *   counted  unknown stage names
- *   hist     sla[4]   u64 invalid by clock, negative
  *   u64      decisions[9 forms]   hist decision latency
  *   u32      hosts, then per host: str32 name, i64 t, i64 offset
  *   u64      hosts shed, bad times, negative latencies
  *   u32      lost ring entries, oldest declaration first within a shard, each 49 bytes:
  *            u64 id[3], i64 last, i64 declared, i64 amount, u8 position
- *   u64      transactions, each 64 bytes:
- *            u64 id[3], i64 newest, i64 amount, i64 decision, u64 attempts, u32 hold_s, u32 flags
- *            flags from bit 0: position 4, drop 5, error 4, state 3, verdict 3, decided 1,
- *            internal 1
+ *   u64      transactions, each 72 bytes:
+ *            u64 id[3], i64 newest, i64 amount, i64 decision, u64 attempts, u64 sla, u32 hold_s,
+ *            u32 flags, from bit 0: position 4, drop 5, error 4, state 3, verdict 3, decided 1,
+ *            internal 1, sla started 1, exempt 1, seen 3, wait 2, wait6 1
  *   u32      magic again: the end is where it should be
  *
  *   hist     u64 buckets[26], u64 low and high half of the sum in ns
@@ -124,11 +124,6 @@ static void put_stages(struct buf *b, const struct pipeline_stages *s, void *con
         put_counted(b, states, n, reasons_of, i);
     }
     put_counted(b, states, n, unknown_of, 0);
-    for (uint32_t i = 0; i < SLA_SEGMENTS; i++) {
-        put_hist(b, &s->sla[i]);
-    }
-    buf_u64le(b, s->sla_invalid_clock);
-    buf_u64le(b, s->sla_invalid_negative);
     for (uint32_t i = 0; i < FORMS; i++) {
         buf_u64le(b, s->decisions[i]);
     }
@@ -193,13 +188,19 @@ static void put_tx(char *p, const struct pipeline_tx *tx)
     put_u64le(p + 32, (uint64_t)tx->amount_centavos);
     put_u64le(p + 40, (uint64_t)tx->decision_ns);
     put_u64le(p + 48, tx->attempts);
-    put_u32le(p + 56, tx->hold_s);
+    put_u64le(p + 56, tx->sla);
+    put_u32le(p + 64, tx->hold_s);
     uint32_t flags = tx->position | (uint32_t)tx->drop << 4 | (uint32_t)tx->error << 9 |
                      (uint32_t)tx->state << 13 | (uint32_t)tx->verdict << 16 |
-                     (uint32_t)tx->decided << 19 | (uint32_t)tx->internal << 20;
-    put_u32le(p + 60, flags);
+                     (uint32_t)tx->decided << 19 | (uint32_t)tx->internal << 20 |
+                     (uint32_t)tx->sla_started << 21 | (uint32_t)tx->sla_exempt << 22 |
+                     (uint32_t)tx->sla_seen << 23 | (uint32_t)tx->sla_wait << 26 |
+                     (uint32_t)tx->sla_wait6 << 28;
+    put_u32le(p + 68, flags);
 }
 
+/* In the order of the pool, which is the order of memory: over the index every entry would be a
+ * miss. */
 static void put_transactions(struct buf *b, void *const *states, uint32_t n)
 {
     uint64_t count = 0;
@@ -207,18 +208,33 @@ static void put_transactions(struct buf *b, void *const *states, uint32_t n)
         count += ((const struct pipeline_shard *)states[i])->ledger.table.count;
     }
     buf_u64le(b, count);
+    char *p = buf_room(b, (size_t)count * PIPELINE_SAVE_TX);
+    if (!p) {
+        return;
+    }
+    const char *end = p + count * PIPELINE_SAVE_TX;
     for (uint32_t i = 0; i < n; i++) {
         const struct pipeline_table *t = &((const struct pipeline_shard *)states[i])->ledger.table;
-        for (uint32_t j = 0; j < PIPELINE_SEGMENTS; j++) {
-            const struct pipeline_segment *s = &t->segments[j];
-            for (uint32_t k = 0; k < s->cap; k++) {
-                char *p = s->slots[k].idx1 ? buf_room(b, PIPELINE_SAVE_TX) : NULL;
-                if (p) {
-                    put_tx(p, pipeline_table_at(t, s->slots[k].idx1 - 1));
-                    b->n += PIPELINE_SAVE_TX;
-                }
+        for (uint32_t j = 0; j < t->used_top; j++) {
+            const struct pipeline_tx *tx = pipeline_table_at(t, j);
+            if (pipeline_table_is_used(tx)) {
+                ASSERT(p < end);
+                put_tx(p, tx);
+                p += PIPELINE_SAVE_TX;
             }
         }
+    }
+    ASSERT(p == end);
+    b->n += (size_t)count * PIPELINE_SAVE_TX;
+}
+
+static void put_sla(struct buf *b, const struct pipeline_sla *s)
+{
+    for (uint32_t i = 0; i < SLA_SEGMENTS; i++) {
+        put_hist(b, &s->segment[i]);
+    }
+    for (uint32_t i = 0; i < PIPELINE_SLA_INVALIDS; i++) {
+        buf_u64le(b, s->invalid[i]);
     }
 }
 
@@ -254,6 +270,7 @@ void pipeline_save(void *app, void *const *states, uint32_t n, struct buf *out)
     }
     put_counts(out, &t.ledger, p->plan.stages_count);
     put_hist(out, &t.hold_hist);
+    put_sla(out, &t.sla);
     put_stages(out, &t.stages, states, n, p->plan.stages_count);
     put_hosts(out, &t.stages, states, n);
     put_lost(out, states, n);

@@ -178,21 +178,6 @@ void pipeline_stages_host(struct pipeline_stages *s, struct str host, int64_t t_
     }
 }
 
-static void observe_sla(struct pipeline_stages *s, const struct stage_event *ev)
-{
-    if (ev->sla == SLA_NONE) {
-        return;
-    }
-    int64_t off = ev->clock_offset_us;
-    if (off > s->plan->clock_error_us || off < -s->plan->clock_error_us) {
-        s->sla_invalid_clock++;
-    } else if (ev->end_ns < ev->start_ns) {
-        s->sla_invalid_negative++;
-    } else {
-        pipeline_hist_add(&s->sla[ev->sla], ev->end_ns - ev->start_ns);
-    }
-}
-
 void pipeline_stages_event(struct pipeline_stages *s, const struct stage_event *ev,
                            uint32_t position, enum pipeline_seen seen, bool first_at_stage)
 {
@@ -223,7 +208,6 @@ void pipeline_stages_event(struct pipeline_stages *s, const struct stage_event *
             pipeline_hist_add(&st->queue, ev->queue_ns);
         }
     }
-    observe_sla(s, ev);
 }
 
 void pipeline_stages_merge_numbers(struct pipeline_stages *to, const struct pipeline_stages *from)
@@ -244,11 +228,6 @@ void pipeline_stages_merge_numbers(struct pipeline_stages *to, const struct pipe
         pipeline_hist_merge(&t->duration, &f->duration);
         pipeline_hist_merge(&t->decision_latency, &f->decision_latency);
     }
-    for (uint32_t i = 0; i < SLA_SEGMENTS; i++) {
-        pipeline_hist_merge(&to->sla[i], &from->sla[i]);
-    }
-    to->sla_invalid_clock += from->sla_invalid_clock;
-    to->sla_invalid_negative += from->sla_invalid_negative;
     for (uint32_t i = 0; i < FORMS; i++) {
         to->decisions[i] += from->decisions[i];
     }

@@ -38,7 +38,6 @@ TEST(a_duplicate_bends_no_statistic)
     struct stage_event s = rig_event(1, 4, OUTCOME_ERROR, RIG_T0);
     s.attempt = 2;
     s.reason = STR("AB03");
-    s.sla = SLA_T1_T0;
     for (int i = 0; i < 5; i++) {
         rig_stage(&g, &s);
     }
@@ -50,31 +49,8 @@ TEST(a_duplicate_bends_no_statistic)
     assert_int_equal(st->retries, 1);
     assert_int_equal(pipeline_hist_count(&st->duration), 1);
     assert_int_equal(pipeline_hist_count(&st->work), 1);
-    assert_int_equal(pipeline_hist_count(&t.stages.sla[SLA_T1_T0]), 1);
     assert_true(rig_series(&g, "pix_stage_errors", "stage", "score", "reason", "AB03") == 1);
     assert_true(rig_series(&g, "pix_stage_duplicates", "stage", "score", NULL, NULL) == 4);
-    rig_release(&g);
-}
-
-TEST(sla_samples_of_bad_clocks_and_negative_times_are_counted_only)
-{
-    struct mem m;
-    mem_init(&m, 0);
-    struct rig g;
-    assert_true(rig_init(&g, &m, 1, NULL));
-    for (uint64_t i = 0; i < 6; i++) {
-        struct stage_event s = rig_event(i, 6, OUTCOME_OK, RIG_T0);
-        s.sla = SLA_T3_T2;
-        s.clock_offset_us = i == 0 ? 50000 : i == 1 ? 50001 : i == 2 ? -50001 : 0;
-        s.start_ns = i == 3 ? RIG_T0 + 1 : s.start_ns;
-        rig_stage(&g, &s);
-    }
-    rig_flush(&g);
-    struct pipeline_total t = rig_total(&g);
-    assert_int_equal(t.stages.sla_invalid_clock, 2);
-    assert_int_equal(t.stages.sla_invalid_negative, 1);
-    assert_int_equal(pipeline_hist_count(&t.stages.sla[SLA_T3_T2]), 3);
-    assert_int_equal(t.stages.stage[5].negative, 1);
     rig_release(&g);
 }
 

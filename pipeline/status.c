@@ -5,11 +5,15 @@
  *              "dropped","dlq","failed","too_old","shed"},
  *    "stages":[{"name","rate_per_s","errors_per_s","p50_ms","p99_ms","queue_p99_ms","duplicates",
  *               "retries","lost_after"}],
- *    "tx_per_s","decisions_per_s","hold_open","hold_expiring_5m","watermark","window_s"}
+ *    "tx_per_s","decisions_per_s","decision_p50_ms","decision_p99_ms","hold_open",
+ *    "hold_expiring_5m","watermark","window_s"}
  *
- * Rates, quantiles, duplicates and retries are of the last 60 seconds of arrivals; lost_after
- * counts what is lost now with that stage as the last one passed. Without arrivals the state is
- * "none": no data is not green. */
+ * decision_p50_ms and decision_p99_ms are of the decisions' whole latency (latency_us.total, else
+ * the sum of latency_us), null without one. Rates, quantiles, duplicates and retries are of the
+ * last 60 seconds of arrivals; lost_after counts what is lost now with that stage as the last one
+ * passed. Without arrivals the state is "none": no data is not green. Sentences write numbers as
+ * their language does; JSON numbers are JSON's. */
+#include "base/command.h"
 #include "pipeline/pipeline_int.h"
 
 #include <math.h>
@@ -44,49 +48,121 @@ static void reason(struct board *b, enum level level, const char *code, const ch
     b->level = level > b->level ? level : b->level;
 }
 
-/* A sentence with numbers in both languages; the format strings take the same arguments. */
-#define REASON(b, level, code, pt_fmt, en_fmt, ...)     \
-    do {                                                \
-        char pt_[200];                                  \
-        char en_[200];                                  \
-        snprintf(pt_, sizeof pt_, pt_fmt, __VA_ARGS__); \
-        snprintf(en_, sizeof en_, en_fmt, __VA_ARGS__); \
-        reason(b, level, code, pt_, en_);               \
-    } while (0)
+/* Numbers as each language writes them: 1.234 and 0,4 % in Brazil, 1,234 and 0.4% in English. */
+struct number {
+    char text[40];
+};
+
+static struct number grouped(uint64_t n, enum lang lang)
+{
+    char digits[24];
+    int count = snprintf(digits, sizeof digits, "%llu", (unsigned long long)n);
+    struct number out;
+    size_t at = 0;
+    for (int i = 0; i < count; i++) {
+        if (i > 0 && (count - i) % 3 == 0) {
+            out.text[at++] = lang == LANG_PT ? '.' : ',';
+        }
+        out.text[at++] = digits[i];
+    }
+    out.text[at] = 0;
+    return out;
+}
+
+static struct number reais(int64_t centavos, enum lang lang)
+{
+    ASSERT(centavos >= 0);
+    struct number whole = grouped((uint64_t)centavos / 100, lang);
+    struct number out;
+    snprintf(out.text, sizeof out.text, "%.32s%c%02d", whole.text, lang == LANG_PT ? ',' : '.',
+             (int)(centavos % 100));
+    return out;
+}
+
+static struct number percent(double share, int decimals, enum lang lang)
+{
+    struct number out;
+    snprintf(out.text, sizeof out.text, "%.*f%s", decimals, share * 100,
+             lang == LANG_PT ? " %" : "%");
+    for (char *c = out.text; lang == LANG_PT && *c != 0; c++) {
+        *c = *c == '.' ? ',' : *c;
+    }
+    return out;
+}
+
+/* What follows a number, for 1 and for more, and what stands before it. */
+struct words {
+    const char *before[LANGS];
+    const char *one[LANGS];
+    const char *many[LANGS];
+};
+
+static void reason_counted(struct board *b, enum level level, const char *code, uint64_t n,
+                           const struct words *w)
+{
+    char text[LANGS][200];
+    for (int i = 0; i < LANGS; i++) {
+        snprintf(text[i], sizeof text[i], "%s%s %s", w->before[i] ? w->before[i] : "",
+                 grouped(n, (enum lang)i).text, n == 1 ? w->one[i] : w->many[i]);
+    }
+    reason(b, level, code, text[LANG_PT], text[LANG_EN]);
+}
+
+static const struct words ledger_full = {
+    .before = {"o livro de transações está cheio: ", "the ledger is full: "},
+    .one = {"evento recusado no último minuto", "event refused in the last minute"},
+    .many = {"eventos recusados no último minuto", "events refused in the last minute"},
+};
+static const struct words too_old = {
+    .one = {"evento chegou tarde demais e não entrou no livro",
+            "event came too late and was not entered"},
+    .many = {"eventos chegaram tarde demais e não entraram no livro",
+             "events came too late and were not entered"},
+};
+static const struct words unknown_stage = {
+    .one = {"evento de uma etapa que não está em pipeline.stages",
+            "event of a stage that is not in pipeline.stages"},
+    .many = {"eventos de etapas que não estão em pipeline.stages",
+             "events of stages that are not in pipeline.stages"},
+};
+static const struct words holds_expiring = {
+    .one = {"retenção vence em menos de 5 minutos", "hold ends within 5 minutes"},
+    .many = {"retenções vencem em menos de 5 minutos", "holds end within 5 minutes"},
+};
+
+static void lost_reason(struct board *b, const struct pipeline_snapshot *d, int64_t centavos)
+{
+    bool many = (double)d->lost > LOST_SHARE_CRIT * (double)d->entered;
+    bool one = d->lost == 1;
+    char pt[200];
+    char en[200];
+    snprintf(pt, sizeof pt, "%s %s no último minuto; R$ %s perdidos no total",
+             grouped(d->lost, LANG_PT).text, one ? "transação se perdeu" : "transações se perderam",
+             reais(centavos, LANG_PT).text);
+    snprintf(en, sizeof en, "%s %s lost in the last minute; R$ %s lost in total",
+             grouped(d->lost, LANG_EN).text, one ? "transaction was" : "transactions were",
+             reais(centavos, LANG_EN).text);
+    reason(b, many ? LEVEL_CRIT : LEVEL_WARN, "lost_transactions", pt, en);
+}
 
 static void ledger_reasons(struct board *b, const struct pipeline_rates *r,
                            const struct pipeline_total *t)
 {
     const struct pipeline_snapshot *d = &r->d;
     if (d->lost > 0) {
-        bool many = (double)d->lost > LOST_SHARE_CRIT * (double)d->entered;
-        int64_t centavos = pipeline_lost_centavos(&t->ledger);
-        REASON(b, many ? LEVEL_CRIT : LEVEL_WARN, "lost_transactions",
-               "%llu transações se perderam no último minuto; R$ %lld,%02lld perdidos no total",
-               "%llu transactions were lost in the last minute; R$ %lld.%02lld lost in total",
-               (unsigned long long)d->lost, (long long)(centavos / 100),
-               (long long)(centavos % 100));
+        lost_reason(b, d, pipeline_lost_centavos(&t->ledger));
     }
     if (d->shed > 0) {
-        REASON(b, LEVEL_CRIT, "ledger_full",
-               "o livro de transações está cheio: %llu eventos recusados no último minuto",
-               "the ledger is full: %llu events refused in the last minute",
-               (unsigned long long)d->shed);
+        reason_counted(b, LEVEL_CRIT, "ledger_full", d->shed, &ledger_full);
     }
     if (d->too_old > 0) {
-        REASON(b, LEVEL_WARN, "too_old",
-               "%llu eventos chegaram tarde demais e não entraram no livro",
-               "%llu events came too late and were not entered", (unsigned long long)d->too_old);
+        reason_counted(b, LEVEL_WARN, "too_old", d->too_old, &too_old);
     }
     if (d->unknown > 0) {
-        REASON(b, LEVEL_WARN, "unknown_stage",
-               "%llu eventos de etapas que não estão em pipeline.stages",
-               "%llu events of stages that are not in pipeline.stages",
-               (unsigned long long)d->unknown);
+        reason_counted(b, LEVEL_WARN, "unknown_stage", d->unknown, &unknown_stage);
     }
     if (t->hold_due_5m > 0) {
-        REASON(b, LEVEL_WARN, "holds_expiring", "%llu retenções vencem em menos de 5 minutos",
-               "%llu holds end within 5 minutes", (unsigned long long)t->hold_due_5m);
+        reason_counted(b, LEVEL_WARN, "holds_expiring", t->hold_due_5m, &holds_expiring);
     }
 }
 
@@ -97,9 +173,13 @@ static void stage_reasons(struct board *b, const struct pipeline_rates *r)
         double share = s->events >= 20 ? (double)s->errors / (double)s->events : 0;
         if (share > ERROR_SHARE_WARN) {
             struct str name = b->plan->config->stages.v[i];
-            REASON(b, share > ERROR_SHARE_CRIT ? LEVEL_CRIT : LEVEL_WARN, "stage_errors",
-                   "%.1f%% de erros na etapa %.*s", "%.1f%% errors at stage %.*s", share * 100,
-                   STR_FMT(name));
+            char pt[200];
+            char en[200];
+            snprintf(pt, sizeof pt, "%s de erros na etapa %.*s", percent(share, 1, LANG_PT).text,
+                     STR_FMT(name));
+            snprintf(en, sizeof en, "%s errors at stage %.*s", percent(share, 1, LANG_EN).text,
+                     STR_FMT(name));
+            reason(b, share > ERROR_SHARE_CRIT ? LEVEL_CRIT : LEVEL_WARN, "stage_errors", pt, en);
         }
     }
 }
@@ -123,18 +203,26 @@ static void sla_reasons(struct board *b, const struct pipeline_rates *r)
         enum sla_segment segment;
         uint32_t edge;
         double allowed;
-        const char *name, *limit;
+        const char *name;
+        const char *limit[LANGS];
     } limits[] = {
-        {SLA_T1_T0, 15, 0.05, "t1-t0", "1.5"},
-        {SLA_T3_T2, 17, 0.05, "t3-t2", "2.3"},
-        {SLA_T6A_T0, 21, 0.01, "t6a-t0", "10"},
+        {SLA_T1_T0, 15, 0.05, "t1-t0", {"1,5", "1.5"}},
+        {SLA_T3_T2, 17, 0.05, "t3-t2", {"2,3", "2.3"}},
+        {SLA_T6A_T0, 21, 0.01, "t6a-t0", {"10", "10"}},
     };
     for (uint32_t i = 0; i < ARRAY_LEN(limits); i++) {
         double share = share_over(r->d.sla[limits[i].segment], limits[i].edge);
         if (share > limits[i].allowed) { /* false for NaN */
-            REASON(b, LEVEL_CRIT, "sla", "%.1f%% do segmento %s acima de %s s (permitido %.0f%%)",
-                   "%.1f%% of segment %s above %s s (allowed %.0f%%)", share * 100, limits[i].name,
-                   limits[i].limit, limits[i].allowed * 100);
+            double allowed = limits[i].allowed;
+            char pt[200];
+            char en[200];
+            snprintf(pt, sizeof pt, "%s do segmento %s acima de %s s (permitido %s)",
+                     percent(share, 1, LANG_PT).text, limits[i].name, limits[i].limit[LANG_PT],
+                     percent(allowed, 0, LANG_PT).text);
+            snprintf(en, sizeof en, "%s of segment %s above %s s (allowed %s)",
+                     percent(share, 1, LANG_EN).text, limits[i].name, limits[i].limit[LANG_EN],
+                     percent(allowed, 0, LANG_EN).text);
+            reason(b, LEVEL_CRIT, "sla", pt, en);
         }
     }
 }
@@ -197,8 +285,11 @@ static void arrivals(struct board *b, const struct pipeline_rates *r,
         reason(b, LEVEL_NONE, "no_data", "nenhum evento do pipeline chegou ainda",
                "no pipeline event has arrived yet");
     } else if (r->d.stage_events + r->d.decisions == 0) {
-        REASON(b, LEVEL_NONE, "no_arrivals", "nenhum evento do pipeline nos últimos %.0f s",
-               "no pipeline event in the last %.0f s", r->seconds);
+        char pt[200];
+        char en[200];
+        snprintf(pt, sizeof pt, "nenhum evento do pipeline nos últimos %.0f s", r->seconds);
+        snprintf(en, sizeof en, "no pipeline event in the last %.0f s", r->seconds);
+        reason(b, LEVEL_NONE, "no_arrivals", pt, en);
     } else {
         b->level = LEVEL_OK;
     }
@@ -225,6 +316,8 @@ void pipeline_status(void *app, void *const *states, uint32_t n, int64_t now_ns,
     put_stages(out, p, &r, &t);
     put_rate(out, "tx_per_s", r.d.entered > 0 ? r.d.entered : r.d.decisions, r.seconds);
     put_rate(out, "decisions_per_s", r.d.decisions, r.seconds);
+    put_ms(out, "decision_p50_ms", pipeline_quantile_s(r.d.decision_latency, 0.50));
+    put_ms(out, "decision_p99_ms", pipeline_quantile_s(r.d.decision_latency, 0.99));
     buf_fmt(out, ",\"hold_open\":%llu,\"hold_expiring_5m\":%llu,\"watermark\":",
             (unsigned long long)t.hold_open, (unsigned long long)t.hold_due_5m);
     if (p->watermark_ns == T_NS_NONE) {

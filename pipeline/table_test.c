@@ -72,3 +72,34 @@ TEST(table_costs_at_most_96_bytes_a_transaction)
     assert_int_equal(pipeline_table_bytes(&t), m.bytes);
     pipeline_table_release(&t);
 }
+
+TEST(a_reserved_table_does_not_grow_on_the_way)
+{
+    struct mem m;
+    mem_init(&m, 0);
+    struct pipeline_table t;
+    pipeline_table_init(&t, &m, 2000000);
+    pipeline_table_reserve(&t, 0);
+    assert_int_equal(m.bytes, 0);
+    pipeline_table_reserve(&t, 300000);
+    uint32_t cap[PIPELINE_SEGMENTS];
+    for (uint32_t i = 0; i < PIPELINE_SEGMENTS; i++) {
+        cap[i] = t.segments[i].cap;
+    }
+    for (uint32_t i = 0; i < 300000; i++) {
+        struct e2e e = rig_id(i);
+        uint64_t id[3];
+        assert_true(pipeline_id_pack(&e, id));
+        assert_int_not_equal(pipeline_table_add(&t, e2e_hash(&e), id), PIPELINE_NIL);
+    }
+    for (uint32_t i = 0; i < PIPELINE_SEGMENTS; i++) {
+        assert_int_equal(t.segments[i].cap, cap[i]);
+    }
+    assert_true(pipeline_table_bytes(&t) <= 300000ULL * 96);
+    pipeline_table_release(&t);
+    /* Far more than the cap, from a file that lies: bounded by the cap. */
+    pipeline_table_init(&t, &m, 1000);
+    pipeline_table_reserve(&t, UINT64_MAX);
+    assert_true(m.bytes < 100000);
+    pipeline_table_release(&t);
+}

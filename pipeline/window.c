@@ -64,6 +64,7 @@ void pipeline_window_rates(const struct pipeline_window *w, const struct pipelin
     for (uint32_t i = 0; i < SLA_SEGMENTS; i++) {
         subtract(d->sla[i], old->sla[i], ARRAY_LEN(d->sla[i]));
     }
+    subtract(d->decision_latency, old->decision_latency, ARRAY_LEN(d->decision_latency));
     for (uint32_t i = 0; i < PIPELINE_STAGES_MAX; i++) {
         struct pipeline_window_stage *s = &d->stage[i];
         const struct pipeline_window_stage *o = &old->stage[i];

@@ -4,11 +4,13 @@
 #include "server/service_int.h"
 
 #include "server/commands_int.h"
+#include "server/gzip_int.h"
 
 #include <stdlib.h>
 
 #define METRICS_PAGE_BYTES_MAX ((size_t)256 << 20)
 #define ANSWER_BYTES_MAX       ((size_t)64 << 20)
+#define GZIP_BYTES_MIN         1024 /* below this a packet is a packet */
 #define LOST_DEFAULT           100
 #define JSON_TYPE              "application/json"
 #define TEXT_TYPE              "text/plain; charset=utf-8"
@@ -47,6 +49,26 @@ static void on_ready(void *app, void *state, struct http_request *rq, const stru
     }
 }
 
+/* Consumes body. Packed for whoever asks; as it is when there is no memory to pack it. */
+static void respond_packed(struct http_request *rq, const char *type, struct buf *body)
+{
+    static const char *const packed_headers[] = {"Content-Encoding", "gzip", "Vary",
+                                                 "Accept-Encoding", NULL};
+    static const char *const plain_headers[] = {"Vary", "Accept-Encoding", NULL};
+    struct mem mem;
+    struct buf packed;
+    mem_init(&mem, 0);
+    buf_init(&packed, &mem, METRICS_PAGE_BYTES_MAX);
+    if (body->n >= GZIP_BYTES_MIN && server_gzip_wanted(http_header(rq, "Accept-Encoding")) &&
+        server_gzip(buf_str(body), &packed)) {
+        buf_release(body);
+        http_respond(rq, 200, type, &packed, packed_headers);
+        return;
+    }
+    buf_release(&packed);
+    http_respond(rq, 200, type, body, plain_headers);
+}
+
 static void on_metrics(void *app, void *state, struct http_request *rq, const struct err *failed)
 {
     struct service *s = app;
@@ -75,7 +97,7 @@ static void on_metrics(void *app, void *state, struct http_request *rq, const st
         return;
     }
     /* Content types are literals of codec/expo, NUL-terminated. */
-    http_respond(rq, 200, expo_content_type(format).p, &body, NULL);
+    respond_packed(rq, expo_content_type(format).p, &body);
 }
 
 /* Hands a request to the reader, or asks its sender to come back. */

@@ -9,6 +9,7 @@
 #define ROOMY_LINES   32
 #define NAME_COLUMNS  12
 #define LABEL_COLUMNS 16
+#define SPARK_COLUMN  54
 
 void server_history_add(struct server_history *h, const struct server_view *v)
 {
@@ -106,18 +107,40 @@ static void draw_reasons(struct drawing *d, const struct view_pillar *p)
     }
 }
 
+/* The verdict before any chart. */
+static void draw_story(struct drawing *d)
+{
+    const struct server_board *b = d->b;
+    server_story_text(b->story, b->view, b->lang, b->utc_offset_s, fresh(d));
+    if (d->scratch.n > 0) {
+        put_words(d, PEN_BOLD, 0, buf_str(&d->scratch));
+        blank(d);
+    }
+}
+
 static void draw_pillars(struct drawing *d)
 {
     const struct server_board *b = d->b;
     const struct server_view *v = b->view;
-    const uint32_t spark = b->width >= WIDE_COLUMNS ? BOARD_SECONDS : 24;
+    const uint32_t spark = b->width >= WIDE_COLUMNS + 20 ? BOARD_SECONDS : 20;
     server_pen_lamp(&d->pen, v->pipeline.state);
     server_pen_to(&d->pen, 12);
     put(d, PEN_BOLD, STR("Pipeline  "));
     server_num_short(fresh(d), b->lang, v->tx_per_s);
-    BUF_LIT(&d->scratch, " tx/s ");
+    BUF_LIT(&d->scratch, " tx/s");
     put_scratch(d, PEN_NORMAL);
-    server_pen_to(&d->pen, 34);
+    if (isfinite(v->decision_p99_ms)) {
+        struct buf ms;
+        buf_init(&ms, &d->mem, 64);
+        server_num_ms(&ms, b->lang, v->decision_p99_ms);
+        dot(d);
+        SAY(fresh(d), b->lang, STATUS_DECISION_P99, buf_str(&ms));
+        put_scratch(d, PEN_NORMAL);
+        buf_release(&ms);
+    }
+    if (!b->plain) {
+        server_pen_to(&d->pen, SPARK_COLUMN);
+    }
     server_pen_spark(&d->pen, b->history->tx, BOARD_SECONDS, b->history->at, b->history->count,
                      spark);
     if (!b->plain) {
@@ -134,10 +157,11 @@ static void draw_pillars(struct drawing *d)
     put(d, PEN_NORMAL, STR(" "));
     server_num_percent(fresh(d), b->lang, v->hold_share, 1);
     put_scratch(d, PEN_NORMAL);
-    put(d, PEN_NORMAL, STR(" "));
-    server_pen_to(&d->pen, 38);
+    if (!b->plain) {
+        server_pen_to(&d->pen, SPARK_COLUMN);
+    }
     server_pen_spark(&d->pen, b->history->hold, BOARD_SECONDS, b->history->at, b->history->count,
-                     spark - 4);
+                     spark);
     if (!b->plain) {
         put(d, PEN_DIM, STR(" 60 s"));
     }
@@ -250,16 +274,24 @@ static void draw_ledger(struct drawing *d)
                  {TEXT_LEDGER_IN_FLIGHT, v->in_flight, " + ", PEN_NORMAL},
                  {TEXT_LEDGER_LOST, v->lost, " + ", v->lost > 0 ? PEN_CRIT : PEN_NORMAL}};
     for (size_t i = 0; i < ARRAY_LEN(terms); i++) {
-        put(d, PEN_DIM, str_from_c(terms[i].sign));
-        put_id(d, PEN_DIM, terms[i].id);
-        put(d, PEN_NORMAL, STR(" "));
+        struct str word = str_from_c(server_text(lang, terms[i].id));
         server_num_f64(fresh(d), lang, terms[i].value, 0);
+        uint32_t columns = server_pen_columns(word) + 4 + server_pen_columns(buf_str(&d->scratch));
+        if (d->pen.column + columns > d->pen.width) {
+            server_pen_newline(&d->pen);
+        }
+        put(d, PEN_DIM, str_from_c(terms[i].sign));
+        put(d, PEN_DIM, word);
+        put(d, PEN_NORMAL, STR(" "));
         put_scratch(d, terms[i].style);
     }
     if (v->lost > 0 && isfinite(v->lost_brl)) {
         BUF_LIT(fresh(d), " (");
         server_num_brl(&d->scratch, lang, v->lost_brl);
         buf_char(&d->scratch, ')');
+        if (d->pen.column + server_pen_columns(buf_str(&d->scratch)) > d->pen.width) {
+            server_pen_newline(&d->pen);
+        }
         put_scratch(d, PEN_CRIT);
     }
     enum text_id verdict = v->closes ? TEXT_LEDGER_CLOSES : TEXT_LEDGER_OPEN;
@@ -340,6 +372,8 @@ static void draw_model(struct drawing *d)
     const struct server_view *v = d->b->view;
     const enum lang lang = d->b->lang;
     draw_decisions(d);
+    draw_estimate(d, TEXT_BOARD_PRECISION, &v->precision);
+    draw_estimate(d, TEXT_BOARD_RECALL, &v->recall);
     label(d, TEXT_BOARD_THRESHOLD);
     server_num_f64(fresh(d), lang, v->threshold, 2);
     put_scratch(d, PEN_NORMAL);
@@ -354,11 +388,13 @@ static void draw_model(struct drawing *d)
             put_id(d, PEN_DIM, TEXT_BOARD_VERSIONS);
         }
         put(d, PEN_NORMAL, i == 0 ? STR(" ") : STR(", "));
+        if (d->pen.column + server_pen_columns(view_str(&v->versions[i])) > d->pen.width) {
+            server_pen_newline(&d->pen);
+            server_pen_to(&d->pen, LABEL_COLUMNS);
+        }
         put(d, PEN_NORMAL, view_str(&v->versions[i]));
     }
     server_pen_newline(&d->pen);
-    draw_estimate(d, TEXT_BOARD_PRECISION, &v->precision);
-    draw_estimate(d, TEXT_BOARD_RECALL, &v->recall);
     label(d, TEXT_BOARD_FEATURE);
     if (v->feature_name.n > 0) {
         server_num_percent(fresh(d), lang, v->feature_share, 1);
@@ -411,6 +447,7 @@ void server_board_draw(const struct server_board *b, struct buf *out)
     if (b->help) {
         draw_help(&d);
     } else if (b->view) {
+        draw_story(&d);
         draw_pillars(&d);
         draw_stages(&d);
         draw_ledger(&d);

@@ -4,6 +4,7 @@
 #define SERVER_BOARD_INT_H
 
 #include "base/buf.h"
+#include "server/story_int.h"
 #include "server/view_int.h"
 
 #define BOARD_SECONDS   60
@@ -21,6 +22,7 @@ void server_history_add(struct server_history *h, const struct server_view *v);
 struct server_board {
     const struct server_view *view; /* NULL: nothing was ever received */
     const struct server_history *history;
+    const struct server_story *story; /* NULL: the sentence has no "since" and no "was" */
     enum lang lang;
     bool color, plain;
     bool live; /* keys are listed at the end; the frame is cut to height */
@@ -40,7 +42,8 @@ void server_board_draw(const struct server_board *b, struct buf *out);
 /* `farol status`: the verdict, one pillar a line, with its reasons and what to do next. */
 void server_status_text(const struct server_view *v, enum lang lang, bool color, bool plain,
                         struct buf *out);
-/* One short line for logs: "■ crítico: 1.284 tx/s · 3 perdidas · precisão 84,3%". */
-void server_status_line(const struct server_view *v, enum lang lang, bool plain, struct buf *out);
+/* One line for logs: "■ crítico  1.284 tx/s · 3 perdidas · precisão 84,3% · " and the sentence. */
+void server_status_line(const struct server_view *v, const struct server_story *story,
+                        enum lang lang, bool plain, int32_t utc_offset_s, struct buf *out);
 
 #endif

@@ -3,27 +3,22 @@
 
 #include "server/board_draw_int.h"
 
-static double slowest_p99(const struct server_view *v)
-{
-    double worst = (double)NAN;
-    for (uint32_t i = 0; i < v->stages_count; i++) {
-        double p = v->stages[i].p99_ms;
-        worst = isfinite(p) && !(worst >= p) ? p : worst;
-    }
-    return worst;
-}
-
-/* Numbers of the pipeline's line: "1.284 tx/s · p99 87 ms · 3 perdidas". */
+/* Numbers of the pipeline's line: "1.284 tx/s · decisão p99 54 ms · 3 perdidas". */
 static void status_pipeline(struct drawing *d, const struct server_view *v)
 {
     server_num_short(fresh(d), d->b->lang, v->tx_per_s);
     BUF_LIT(&d->scratch, " tx/s");
     put_scratch(d, PEN_NORMAL);
     dot(d);
-    BUF_LIT(fresh(d), "p99 ");
-    server_num_ms(&d->scratch, d->b->lang, slowest_p99(v));
-    put_scratch(d, PEN_NORMAL);
-    dot(d);
+    if (isfinite(v->decision_p99_ms)) {
+        struct buf ms;
+        buf_init(&ms, &d->mem, 64);
+        server_num_ms(&ms, d->b->lang, v->decision_p99_ms);
+        SAY(fresh(d), d->b->lang, STATUS_DECISION_P99, buf_str(&ms));
+        buf_release(&ms);
+        put_scratch(d, PEN_NORMAL);
+        dot(d);
+    }
     server_num_f64(fresh(d), d->b->lang, v->lost, 0);
     buf_fmt(&d->scratch, " %s", server_text(d->b->lang, TEXT_STATUS_LOST));
     put_scratch(d, PEN_NORMAL);
@@ -36,6 +31,13 @@ static void status_model(struct drawing *d, const struct server_view *v)
     add_estimate(&d->scratch, d->b->lang, d->b->plain, &v->precision);
     put_scratch(d, PEN_NORMAL);
     dot(d);
+    if (isfinite(v->recall.value)) {
+        put_id(d, PEN_NORMAL, TEXT_STATUS_RECALL);
+        BUF_LIT(fresh(d), " ");
+        add_estimate(&d->scratch, d->b->lang, d->b->plain, &v->recall);
+        put_scratch(d, PEN_NORMAL);
+        dot(d);
+    }
     put_id(d, PEN_NORMAL, TEXT_STATUS_HOLDS);
     BUF_LIT(fresh(d), " ");
     server_num_percent(&d->scratch, d->b->lang, v->hold_share, 1);
@@ -76,6 +78,11 @@ void server_status_text(const struct server_view *v, enum lang lang, bool color,
         .out = out, .lang = lang, .color = color && !plain, .plain = plain, .width = UINT16_MAX};
     mem_init(&d.mem, 0);
     buf_init(&d.scratch, &d.mem, SCRATCH_BYTES_MAX);
+    server_story_text(NULL, v, lang, 0, fresh(&d));
+    if (d.scratch.n > 0) {
+        put_scratch(&d, PEN_BOLD);
+        server_pen_newline(&d.pen);
+    }
     bool model_first = v->model.state > v->pipeline.state;
     status_pillar(&d, v, model_first);
     status_pillar(&d, v, !model_first);
@@ -84,7 +91,8 @@ void server_status_text(const struct server_view *v, enum lang lang, bool color,
     buf_release(&d.scratch);
 }
 
-void server_status_line(const struct server_view *v, enum lang lang, bool plain, struct buf *out)
+void server_status_line(const struct server_view *v, const struct server_story *story,
+                        enum lang lang, bool plain, int32_t utc_offset_s, struct buf *out)
 {
     struct server_board b = {.view = v, .lang = lang, .plain = plain};
     struct drawing d = {.b = &b};
@@ -96,10 +104,10 @@ void server_status_line(const struct server_view *v, enum lang lang, bool plain,
     status_pipeline(&d, v);
     dot(&d);
     status_model(&d, v);
-    const struct view_pillar *worst = v->model.state > v->pipeline.state ? &v->model : &v->pipeline;
-    if (worst->reasons_count > 0) {
+    server_story_text(story, v, lang, utc_offset_s, fresh(&d));
+    if (d.scratch.n > 0) {
         dot(&d);
-        put(&d, PEN_NORMAL, view_str(&worst->reasons[0].text[lang]));
+        put_scratch(&d, PEN_NORMAL);
     }
     server_pen_newline(&d.pen);
     buf_release(&d.scratch);

@@ -149,8 +149,12 @@ TEST(board_golden_status)
     server_status_text(r.view, LANG_EN, false, true, &r.out);
     golden("status_en_plain.txt", buf_str(&r.out));
     buf_reset(&r.out);
-    server_status_line(r.view, LANG_PT, false, &r.out);
+    server_status_line(r.view, NULL, LANG_PT, false, 0, &r.out);
     golden("line_pt.txt", buf_str(&r.out));
+    r.view->recall = (struct view_estimate){.value = 0.652, .lo = 0.61, .hi = 0.69};
+    buf_reset(&r.out);
+    server_status_line(r.view, NULL, LANG_EN, true, 0, &r.out);
+    assert_true(str_contains(buf_str(&r.out), STR(", recall 65.2% (61.0-69.0), holds 2.1%")));
     rig_release(&r);
 }
 
@@ -194,7 +198,7 @@ TEST(board_plain_has_no_drawing)
     r.board.width = 120;
     server_board_draw(&r.board, &r.out);
     server_status_text(r.view, LANG_PT, true, true, &r.out);
-    server_status_line(r.view, LANG_PT, true, &r.out);
+    server_status_line(r.view, NULL, LANG_PT, true, 0, &r.out);
     struct str s = buf_str(&r.out);
     for (size_t i = 0; i < s.n; i++) {
         unsigned char c = (unsigned char)s.p[i];

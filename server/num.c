@@ -85,7 +85,7 @@ void server_num_short(struct buf *out, enum lang lang, double v)
     double a = fabs(v);
     if (!isfinite(v) || a >= 9999.5) {
         isfinite(v) ? add_scaled(out, lang, v) : buf_char(out, '-');
-    } else if (a >= 999.5 || v == 0) {
+    } else if (a >= 99.5 || v == round(v)) {
         server_num_f64(out, lang, v, 0);
     } else {
         server_num_f64(out, lang, v, a >= 0.995 ? 1 : 2);

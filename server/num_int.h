@@ -11,7 +11,7 @@
 void server_num_i64(struct buf *out, enum lang lang, int64_t v);
 /* With `decimals` (0..6) digits after the point, rounded half away from zero. */
 void server_num_f64(struct buf *out, enum lang lang, double v, int decimals);
-/* At most about four significant digits: 0,42 7,5 84,3 1.284 12,3 mil 4,1 mi. */
+/* About three significant digits, whole numbers as they are: 0,42 7,5 84,3 552 1.284 12,3 mil. */
 void server_num_short(struct buf *out, enum lang lang, double v);
 /* A share 0..1 as "84,3%". */
 void server_num_percent(struct buf *out, enum lang lang, double share, int decimals);

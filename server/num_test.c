@@ -70,13 +70,16 @@ TEST(num_has_the_decimal_sign_of_the_language)
     WORLD_END();
 }
 
-TEST(num_short_keeps_about_four_digits)
+TEST(num_short_keeps_about_three_digits)
 {
     WORLD();
     BOTH(server_num_short(out, lang, 0), "0", "0");
     BOTH(server_num_short(out, lang, 0.424), "0,42", "0.42");
     BOTH(server_num_short(out, lang, 7.51), "7,5", "7.5");
-    BOTH(server_num_short(out, lang, 998.4), "998,4", "998.4");
+    BOTH(server_num_short(out, lang, 998.4), "998", "998");
+    BOTH(server_num_short(out, lang, 84.34), "84,3", "84.3");
+    BOTH(server_num_short(out, lang, 7), "7", "7");
+    BOTH(server_num_short(out, lang, 552), "552", "552");
     BOTH(server_num_short(out, lang, 1284.4), "1.284", "1,284");
     BOTH(server_num_short(out, lang, 12345), "12,3 mil", "12.3k");
     BOTH(server_num_short(out, lang, 999960), "1,0 mi", "1.0M");

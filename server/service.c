@@ -7,10 +7,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define DRAIN_STEP_NS       (10 * NS_PER_MS)
-#define DRAIN_GRACE_NS      (50 * NS_PER_MS)
-#define STATUS_BYTES_MAX    ((size_t)4 << 20)
-#define PILLAR_BYTES_MAX    ((size_t)1 << 30)
+#define DRAIN_STEP_NS    (10 * NS_PER_MS)
+#define DRAIN_GRACE_NS   (50 * NS_PER_MS)
+#define STATUS_BYTES_MAX ((size_t)4 << 20)
+#define PILLAR_BYTES_MAX ((size_t)1 << 30)
 
 /* Waits at most wait_ms, less when a reload comes; false when the server stops. lock: s->mu is
  * taken here. */

@@ -23,6 +23,7 @@ struct top {
     struct term term;
     struct server_view view;
     struct server_history history;
+    struct server_story story;
     struct server_board board;
     struct mem mem;
     struct buf frame, screen;
@@ -31,6 +32,7 @@ struct top {
     uint64_t frames;
     int64_t line_mono_ns;       /* when the last line was printed */
     enum view_state line_state; /* ... and what it said */
+    uint32_t line_causes;       /* ... of which causes, as bits */
 };
 
 /* The viewer's zone and its offset at t_ns. */
@@ -59,6 +61,7 @@ static void fetch(struct top *t)
         t->board.view = &t->view;
         t->board.silent_since_ns = T_NS_NONE;
         server_history_add(&t->history, &t->view);
+        server_story_add(&t->story, &t->view);
     } else if (t->board.silent_since_ns == T_NS_NONE) {
         t->board.silent_since_ns = t->seen && t->view.t_ns != T_NS_NONE ? t->view.t_ns : now_ns;
     }
@@ -77,24 +80,37 @@ static bool print(struct top *t)
     return false;
 }
 
-/* One line when the state changes, and now and then anyway. */
+static uint32_t causes(const struct server_story *s)
+{
+    uint32_t bits = 0;
+    for (int i = 0; i < VIEW_CAUSES; i++) {
+        bits |= s->causes[i].present ? 1U << i : 0;
+    }
+    return bits;
+}
+
+/* One line when the state or its causes change, and now and then anyway. */
 static bool draw_line(struct top *t)
 {
     int64_t now = os_mono_ns(t->a->os);
     bool silent = t->board.silent_since_ns != T_NS_NONE;
     enum view_state state = silent || !t->seen ? VIEW_NONE : t->view.state;
-    if (t->line_mono_ns != 0 && state == t->line_state && now - t->line_mono_ns < LINE_EVERY_NS) {
+    uint32_t why = causes(&t->story);
+    if (t->line_mono_ns != 0 && state == t->line_state && why == t->line_causes &&
+        now - t->line_mono_ns < LINE_EVERY_NS) {
         return true;
     }
     t->line_mono_ns = now;
     t->line_state = state;
+    t->line_causes = why;
     struct civil c = civil_from_ns(t->board.now_ns + t->board.utc_offset_s * NS_PER_S);
     buf_fmt(&t->frame, "%02d:%02d:%02d  ", c.hour, c.minute, c.second);
     if (silent || !t->seen) {
         SAY(&t->frame, t->a->lang, BOARD_NOTHING, str_from_c(t->config->url));
         buf_char(&t->frame, '\n');
     } else {
-        server_status_line(&t->view, t->a->lang, t->config->plain, &t->frame);
+        server_status_line(&t->view, &t->story, t->a->lang, t->config->plain, t->board.utc_offset_s,
+                           &t->frame);
     }
     return print(t);
 }
@@ -205,6 +221,7 @@ int server_top_run(const struct command_args *a, const struct server_top *config
     t->a = a;
     t->config = config;
     t->board = (struct server_board){.history = &t->history,
+                                     .story = &t->story,
                                      .lang = a->lang,
                                      .color = a->color,
                                      .plain = config->plain,

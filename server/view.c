@@ -99,6 +99,23 @@ static enum view_state state_of(const struct json_token *t)
                                            : VIEW_NONE;
 }
 
+static enum view_cause cause_of(const struct json_token *code)
+{
+    static const struct {
+        const char *code;
+        enum view_cause cause;
+    } known[] = {{"lost_transactions", VIEW_CAUSE_LOST},    {"sla", VIEW_CAUSE_SLA},
+                 {"fallback", VIEW_CAUSE_FALLBACK},         {"feature_missing", VIEW_CAUSE_FEATURE},
+                 {"labels_silent", VIEW_CAUSE_LABELS_LATE}, {"precision_low", VIEW_CAUSE_PRECISION},
+                 {"recall_low", VIEW_CAUSE_RECALL}};
+    for (size_t i = 0; i < ARRAY_LEN(known) && code && code->kind == JSON_STR; i++) {
+        if (str_eq(code->v.str, str_from_c(known[i].code))) {
+            return known[i].cause;
+        }
+    }
+    return VIEW_CAUSE_OTHER;
+}
+
 /* The worst reason first; equal ones stay in the server's order. */
 static void reasons_sort(struct view_pillar *p)
 {
@@ -125,6 +142,7 @@ static void read_pillar(const struct json_doc *d, const struct json_token *o,
         const struct json_token *r = &d->tokens[i];
         struct view_reason *reason = &out->reasons[out->reasons_count];
         reason->level = state_of(member(d, r, "level"));
+        reason->cause = cause_of(member(d, r, "code"));
         text(d, r, "pt", &reason->text[LANG_PT]);
         text(d, r, "en", &reason->text[LANG_EN]);
         for (int lang = 0; lang < LANGS; lang++) {
@@ -154,6 +172,8 @@ static void read_pipeline(const struct json_doc *d, const struct json_token *o,
     out->closes = closes && closes->kind == JSON_TRUE &&
                   out->entered == out->left + out->in_flight + out->lost;
     out->tx_per_s = number(d, o, "tx_per_s");
+    out->decision_p50_ms = number(d, o, "decision_p50_ms");
+    out->decision_p99_ms = number(d, o, "decision_p99_ms");
     const struct json_token *list = member(d, o, "stages");
     if (!list || list->kind != JSON_ARRAY) {
         return;

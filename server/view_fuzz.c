@@ -29,17 +29,22 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct json_parser *p = json_parser_new(&mem, VIEW_TOKENS_MAX, VIEW_JSON_BYTES_MAX);
     struct server_view *v = mem_take(&mem, sizeof *v);
     struct server_history *h = mem_take(&mem, sizeof *h);
+    struct server_story *story = mem_take(&mem, sizeof *story);
     ASSERT(p != NULL);
     ASSERT(v != NULL);
     ASSERT(h != NULL);
+    ASSERT(story != NULL);
     if (server_view_read(p, str_of((const char *)data, size), v, &e)) {
         struct buf out;
         buf_init(&out, &mem, 1U << 20);
         server_history_add(h, v);
+        server_story_add(story, v);
+        server_story_add(story, v);
         static const uint32_t widths[] = {40, 80, 132};
         for (size_t i = 0; i < ARRAY_LEN(widths); i++) {
             struct server_board b = {.view = v,
                                      .history = h,
+                                     .story = i == 0 ? NULL : story,
                                      .lang = (enum lang)(i & 1),
                                      .width = widths[i],
                                      .height = 24,
@@ -54,12 +59,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         }
         buf_reset(&out);
         server_status_text(v, LANG_PT, false, false, &out);
-        server_status_line(v, LANG_EN, true, &out);
+        server_status_line(v, story, LANG_EN, true, -3 * 3600, &out);
         check_frame(buf_str(&out), UINT32_MAX);
         buf_release(&out);
     } else {
         ASSERT(e.code != ERR_NONE);
     }
+    mem_give(&mem, story, sizeof *story);
     mem_give(&mem, h, sizeof *h);
     mem_give(&mem, v, sizeof *v);
     json_parser_free(p);

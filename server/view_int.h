@@ -14,7 +14,7 @@
 #define VIEW_REASONS_MAX    8
 #define VIEW_DECISIONS_MAX  8
 #define VIEW_VERSIONS_MAX   4
-#define VIEW_TEXT_BYTES     240
+#define VIEW_TEXT_BYTES     272 /* the longest reason of a pillar is 255 */
 #define VIEW_TOKENS_MAX     4096
 #define VIEW_JSON_BYTES_MAX (1U << 20)
 
@@ -26,8 +26,22 @@ struct view_text {
     char p[VIEW_TEXT_BYTES];
 };
 
+/* Reasons that the board tells apart, by their code. */
+enum view_cause {
+    VIEW_CAUSE_OTHER,
+    VIEW_CAUSE_LOST,
+    VIEW_CAUSE_SLA,
+    VIEW_CAUSE_FALLBACK,
+    VIEW_CAUSE_FEATURE,
+    VIEW_CAUSE_LABELS_LATE,
+    VIEW_CAUSE_PRECISION,
+    VIEW_CAUSE_RECALL,
+    VIEW_CAUSES
+};
+
 struct view_reason {
     enum view_state level;
+    enum view_cause cause;
     struct view_text text[LANGS];
 };
 
@@ -56,7 +70,7 @@ struct server_view {
 
     double entered, left, in_flight, lost, lost_brl;
     bool closes, ledger_given;
-    double tx_per_s;
+    double tx_per_s, decision_p50_ms, decision_p99_ms;
     uint32_t stages_count;
     struct view_stage stages[VIEW_STAGES_MAX];
 

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "sim/send_int.h"
 #include "sim/sim.h"
+#include "sim/tell_int.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -59,8 +60,8 @@ static const struct command_option options[] = {
      'f',
      "SPEC",
      NULL,
-     {"injeta uma falha: NOME[:chave=valor,...][@INÍCIO+DURAÇÃO]; repetível",
-      "inject a fault: NAME[:key=value,...][@START+LENGTH]; repeatable"}},
+     {"injeta uma falha: NOME ou número[:chave=valor,...][@INÍCIO+DURAÇÃO]; repetível",
+      "inject a fault: NAME or number[:key=value,...][@START+LENGTH]; repeatable"}},
     {"config", 'c', "FILE", NULL, {"parâmetros em YAML", "parameters as YAML"}},
     {"preset", 0, "NAME", "demo", {"conjunto pronto de parâmetros", "a ready set of parameters"}},
     {"labels",
@@ -74,6 +75,12 @@ static const struct command_option options[] = {
      "TIME",
      NULL,
      {"insiste com a porta fora do ar por até (5m)", "keep trying a closed door for up to (5m)"}},
+    {"summary",
+     0,
+     "FORMAT",
+     "text|json",
+     {"resumo ao fim: uma frase na saída de erro (text) ou JSON na saída padrão",
+      "summary at the end: a sentence on standard error (text) or JSON on standard output"}},
     {"list-faults", 0, NULL, NULL, {"lista as falhas", "list the faults"}},
     {"list-features",
      0,
@@ -103,7 +110,7 @@ static void print(const struct command_args *a, struct buf *b)
 {
     struct err e = {0};
     if (!file_write_all(a->os, 1, buf_str(b), "standard output", &e)) {
-        log_err(a->log, LOG_ERROR, "sim", &e);
+        sim_tell_err(a->os, &e);
     }
 }
 
@@ -163,7 +170,7 @@ static void config_error(struct job *j, struct err *e, struct str text)
     buf_init(&b, &j->mem, 1U << 16);
     conf_err_show(e, text, &b);
     if (!file_write_all(j->args->os, 2, buf_str(&b), "standard error", &ignored)) {
-        log_err(j->args->log, LOG_ERROR, "sim", e);
+        sim_tell_err(j->args->os, e);
     }
     buf_release(&b);
 }
@@ -291,6 +298,10 @@ static bool job_read(struct job *j, struct err *e)
     const char *labels = command_value(a, "labels");
     j->out = command_value(a, "out");
     j->truth = command_value(a, "truth");
+    const char *summary = command_value(a, "summary");
+    if (summary && strcmp(summary, "json") == 0 && j->out && strcmp(j->out, "-") == 0) {
+        return err_set(e, ERR_INPUT, "--summary json and --out - exclude each other");
+    }
     j->run.seed = 1;
     j->run.duration_ns = j->out && !command_value(a, "count") ? 3600 * NS_PER_S : 0;
     j->run.labels_all = labels ? strcmp(labels, "all") == 0 : j->out != NULL;
@@ -342,6 +353,27 @@ static bool truth_save(struct job *j, const struct sim *s, struct err *e)
     return ok;
 }
 
+/* The last line: a sentence on standard error, or an object on standard output for a script. */
+static void summarise(struct job *j, const struct sim *s)
+{
+    const struct command_args *a = j->args;
+    const struct sim_send *d = &j->send;
+    const char *format = command_value(a, "summary");
+    struct sim_summary summary = {sim_totals(s), d->sent, d->batches, d->resent,
+                                  j->out ? j->out : a->url};
+    struct err ignored = {0};
+    struct buf b;
+    buf_init(&b, &j->mem, 4096);
+    if (format && strcmp(format, "json") == 0) {
+        sim_summary_json(&summary, &b);
+        print(a, &b);
+    } else if (!command_flag(a, "quiet")) {
+        sim_summary_text(&summary, a->lang, &b);
+        (void)!file_write_all(a->os, 2, buf_str(&b), "standard error", &ignored);
+    }
+    buf_release(&b);
+}
+
 static bool job_run(struct job *j, struct err *e)
 {
     struct sim *s = NULL;
@@ -351,15 +383,8 @@ static bool job_run(struct job *j, struct err *e)
     d->batch_lines = SIM_SEND_LINES_MAX;
     ok = ok && sim_new(&j->config, &j->run, &j->mem, &s, e) && job_pump(j, s, e);
     if (s) {
-        const struct sim_totals *n = sim_totals(s);
         struct err more = {0};
-        log_line(j->args->log, LOG_INFO, "sim",
-                 "%llu transactions, %llu lines sent in %llu batches (%llu sent again), %llu lost, "
-                 "%llu frauds, %llu labels",
-                 (unsigned long long)n->transactions, (unsigned long long)d->sent,
-                 (unsigned long long)d->batches, (unsigned long long)d->resent,
-                 (unsigned long long)n->lost, (unsigned long long)n->fraud,
-                 (unsigned long long)n->labels);
+        summarise(j, s);
         if (!truth_save(j, s, &more) && ok) {
             ok = false;
             *e = more;
@@ -379,7 +404,7 @@ static int job_finish(struct job *j, bool ok, struct err *e)
     struct err more = {0};
     bool closed = sim_send_close(&j->send, &more);
     if (!ok || !closed) {
-        log_err(j->args->log, LOG_ERROR, "sim", ok ? &more : e);
+        sim_tell_err(j->args->os, ok ? &more : e);
     }
     arena_release(&j->arena);
     return !ok ? exit_code(e) : closed ? EXIT_OK : EXIT_FAILED;
@@ -400,15 +425,15 @@ static int run(const struct command_args *a)
     j->args = a;
     mem_init(&j->mem, 0);
     arena_init(&j->arena, &j->mem, ARENA_BYTES_MAX);
-    sim_send_init(&j->send, a->os, &j->mem, a->log);
+    sim_send_init(&j->send, a->os, &j->mem, a->lang);
     int code = EXIT_CONFIG;
     if (!config_load(j, &e)) {
         if (e.code != ERR_INPUT || e.line == 0) {
-            log_err(a->log, LOG_ERROR, "sim", &e);
+            sim_tell_err(a->os, &e);
         }
         (void)job_finish(j, true, &e);
     } else if (!job_read(j, &e)) {
-        log_err(a->log, LOG_ERROR, "sim", &e);
+        sim_tell_err(a->os, &e);
         (void)job_finish(j, true, &e);
         code = EXIT_USAGE;
     } else {
@@ -439,10 +464,10 @@ const struct command command_sim = {
          "the same bytes, at any speed."},
     .examples = {"  farol sim --preset demo --fault redis   # a noite do Redis, ao vivo\n"
                  "  farol sim -o dia.ndjson -d 24h -s 7 --truth dia.json\n"
-                 "  farol sim -d 10m --fault lost:share=0.01,stage=act@60s+2m --truth t.json\n",
+                 "  farol sim -d 10m --fault 3:share=0.01,stage=act@2m+3m --truth t.json\n",
                  "  farol sim --preset demo --fault redis   # the night of the Redis shard, live\n"
                  "  farol sim -o day.ndjson -d 24h -s 7 --truth day.json\n"
-                 "  farol sim -d 10m --fault lost:share=0.01,stage=act@60s+2m --truth t.json\n"},
+                 "  farol sim -d 10m --fault 3:share=0.01,stage=act@2m+3m --truth t.json\n"},
     .options = options,
     .options_count = ARRAY_LEN(options),
     .run = run,

@@ -68,6 +68,7 @@ TEST(cmd_sim_refuses_bad_flags)
     assert_int_equal(RUN(os, "-o", "/a", "--preset", "none"), EXIT_USAGE);
     assert_int_equal(RUN(os, "-o", "/a", "--config", "/missing.yml"), EXIT_CONFIG);
     assert_int_equal(RUN(os, "-o", "/a", "extra"), EXIT_USAGE);
+    assert_int_equal(RUN(os, "-o", "-", "--summary", "json", "-d", "1s"), EXIT_USAGE);
     simos_free(s);
 }
 

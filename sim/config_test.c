@@ -104,7 +104,11 @@ TEST(config_presets_are_readable)
 {
     struct read r;
     assert_true(read_text(&r, sim_preset(STR("demo"))));
-    assert_true(r.c.fraud.rate == 0.01);
+    assert_true(r.c.fraud.rate == 0.03);
+    /* "Holds about to end" stays quiet: analysts are far quicker than the rule's window. */
+    assert_true(r.c.holds.day_window_ms == 30 * 60000 && r.c.holds.night_window_ms == 60 * 60000);
+    assert_true(r.c.holds.review_ms * 20 < r.c.holds.day_window_ms);
+    assert_true(r.c.holds.expired_share == 0);
     assert_int_equal(sim_preset(STR("other")).n, 0);
     read_done(&r);
 }

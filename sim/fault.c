@@ -1,6 +1,6 @@
 /* Faults: the table that names them, the parser of --fault, and whether one strikes.
  *
- *   spec     = name [ ":" param { "," param } ] [ "@" start [ "+" length ] ]
+ *   spec     = ( name | number ) [ ":" param { "," param } ] [ "@" start [ "+" length ] ]
  *   param    = key "=" value
  *   start    = duration, from the begin of the run       length = duration | "end"
  *
@@ -8,6 +8,10 @@
  * transaction is a function of (seed, transaction, fault): adding a fault leaves everything else
  * as it was. */
 #include "sim/sim_int.h"
+
+#include <stdio.h>
+
+#define CATALOGUE_MAX 60 /* numbers of the failure catalogue */
 
 static const struct sim_fault_info faults[SIM_FAULT_KINDS] = {
     [SIM_LOST] = {"lost",
@@ -275,9 +279,37 @@ static bool spec_apply(struct str spec, struct sim_fault *f, struct err *e)
     return params_parse(spec, head.tail, f, e) && (!at.ok || window_parse(spec, at.tail, f, e));
 }
 
+/* A number of the failure catalogue; 0 stands for "not in it" in the table and names nothing. */
+static bool number_find(uint64_t number, enum sim_fault_id *out, struct err *e)
+{
+    char known[96] = "";
+    size_t n = 0;
+    for (int i = 0; i < SIM_FAULT_KINDS; i++) {
+        if (number > 0 && (uint64_t)faults[i].number == number) {
+            *out = (enum sim_fault_id)i;
+            return true;
+        }
+    }
+    for (int k = 1; k <= CATALOGUE_MAX; k++) { /* in order, whatever the order of the table */
+        for (int i = 0; i < SIM_FAULT_KINDS; i++) {
+            if (faults[i].number == k) {
+                int more = snprintf(known + n, sizeof known - n, "%s%d", n > 0 ? ", " : "", k);
+                ASSERT(more > 0 && (size_t)more < sizeof known - n);
+                n += (size_t)more;
+            }
+        }
+    }
+    return err_at(e, ERR_INPUT, 0, 1, "no fault number %llu, there are %s (--list-faults)",
+                  (unsigned long long)number, known);
+}
+
 static bool name_find(struct str name, enum sim_fault_id *out, struct err *e)
 {
     size_t best = 4;
+    uint64_t number = 0;
+    if (str_to_u64(name, &number)) {
+        return number_find(number, out, e);
+    }
     const char *near = NULL;
     for (int i = 0; i < SIM_FAULT_KINDS; i++) {
         struct str n = str_from_c(faults[i].name);

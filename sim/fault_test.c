@@ -2,6 +2,8 @@
 #include "base/test.h"
 #include "sim/sim_int.h"
 
+#include <stdio.h>
+
 static void assert_refused(const char *spec, uint32_t col, const char *part)
 {
     struct sim_fault f;
@@ -51,6 +53,31 @@ TEST(fault_parameters_and_window)
     assert_string_equal(f.host, "score-1");
     assert_true(sim_fault_parse(STR("dict"), &f, &e));
     assert_int_equal(f.end_ns - f.start_ns, 39 * 60 * NS_PER_S);
+}
+
+TEST(fault_by_catalogue_number)
+{
+    struct sim_fault a, b;
+    struct err e = {0};
+    memset(&a, 0, sizeof a);
+    memset(&b, 0, sizeof b);
+    assert_true(sim_fault_parse(STR("3:share=0.01@2m+3m"), &a, &e));
+    assert_true(sim_fault_parse(STR("lost:share=0.01@2m+3m"), &b, &e));
+    assert_memory_equal(&a, &b, sizeof a);
+    assert_int_equal(a.end_ns, 300 * NS_PER_S);
+    for (int i = 0; i < SIM_FAULT_KINDS; i++) {
+        const struct sim_fault_info *info = sim_fault_info((enum sim_fault_id)i);
+        char number[16];
+        (void)snprintf(number, sizeof number, "%d@5s", info->number);
+        bool ok = sim_fault_parse(str_from_c(number), &a, &e);
+        assert_true(ok == (info->number > 0)); /* 0 is no number of the catalogue */
+        assert_true(!ok || (int)a.id == i);    /* so no number stands twice */
+    }
+    assert_refused("17", 1, "no fault number 17, there are 3, 4, 9, 10, 16, 25, 28, 32, 35");
+    assert_refused("17", 1, "59 (--list-faults)");
+    assert_refused("0", 1, "no fault number 0");
+    assert_refused("3:shard=1", 3, "share,stage");
+    assert_refused("18446744073709551615", 1, "there are 3");
 }
 
 TEST(fault_errors_name_the_place)

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "sim/tell_int.h"
 
 #include <signal.h>
 #include <time.h>
@@ -18,9 +19,9 @@
 #define WAIT_MIN_MS      100
 #define WAIT_MAX_MS      2000
 
-void sim_send_init(struct sim_send *d, const struct os *os, struct mem *m, struct log *log)
+void sim_send_init(struct sim_send *d, const struct os *os, struct mem *m, enum lang lang)
 {
-    *d = (struct sim_send){.os = os, .mem = m, .log = log, .fd = -1, .retry_ns = 300 * NS_PER_S};
+    *d = (struct sim_send){.os = os, .mem = m, .lang = lang, .fd = -1, .retry_ns = 300 * NS_PER_S};
     buf_init(&d->batch, m, SIM_SEND_BYTES_MAX);
 }
 
@@ -104,7 +105,7 @@ static bool post(struct sim_send *d, struct err *e)
         bool again = false;
         if (post_once(d, &again, &wait_ms, e)) {
             if (!first) {
-                log_line(d->log, LOG_INFO, "sim", "the door answers again");
+                sim_tell(d->os, d->lang, "a porta responde de novo", "the door answers again");
             }
             return true;
         }
@@ -112,7 +113,9 @@ static bool post(struct sim_send *d, struct err *e)
             return false;
         }
         if (first) {
-            log_err(d->log, LOG_WARN, "sim", e);
+            sim_tell_err(d->os, e);
+            sim_tell(d->os, d->lang, "tentando de novo até a porta responder",
+                     "trying again until the door answers");
         }
         d->resent++;
         d->os->sleep_ns(d->os->ctx, ns_from_ms(wait_ms));

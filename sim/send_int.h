@@ -3,7 +3,7 @@
 #define SIM_SEND_INT_H
 
 #include "base/buf.h"
-#include "base/log.h"
+#include "base/command.h"
 #include "base/os.h"
 #include "net/http_client.h"
 #include "sim/sim.h"
@@ -17,7 +17,7 @@
 struct sim_send {
     const struct os *os;
     struct mem *mem;
-    struct log *log;
+    enum lang lang;
     struct http_client *http; /* NULL: a file */
     const char *path;
     char url[512];
@@ -30,7 +30,7 @@ struct sim_send {
     uint64_t batches, sent, resent;
 };
 
-void sim_send_init(struct sim_send *d, const struct os *os, struct mem *m, struct log *log);
+void sim_send_init(struct sim_send *d, const struct os *os, struct mem *m, enum lang lang);
 MUST_USE bool sim_send_open_file(struct sim_send *d, const char *path, struct err *e);
 MUST_USE bool sim_send_open_url(struct sim_send *d, const char *url, struct err *e);
 /* After a line was appended to d->batch. */

@@ -151,8 +151,8 @@ struct sim_fault {
     int32_t feature; /* index of a number feature, -1 = none */
     char host[32], version[16];
 };
-/* NAME[:key=value,...][@START[+DURATION|+end]]: what is not given comes from the table. col of e is
- * the 1-based byte of the specification. */
+/* NAME[:key=value,...][@START[+DURATION|+end]]: what is not given comes from the table. NAME may be
+ * the catalogue number. col of e is the 1-based byte of the specification. */
 MUST_USE bool sim_fault_parse(struct str spec, struct sim_fault *out, struct err *e);
 
 struct sim_run {

@@ -111,7 +111,8 @@ static bool put_binding(struct ndjson_decoder *d, enum record_kind k,
         }
         t = &d->doc.tokens[at];
         if (at == 0 || t->kind == JSON_NULL) {
-            return !b->field->required || ndjson_refuse_missing(d, k, b, e);
+            return !b->field->required || b->field->unless_fallback ||
+                   ndjson_refuse_missing(d, k, b, e);
         }
     }
     if (b->field->type == NDJSON_T_LATENCY) {
@@ -125,6 +126,18 @@ static bool put_binding(struct ndjson_decoder *d, enum record_kind k,
            ndjson_refuse_value(d, k, b, path, t, &issue, e);
 }
 
+/* Of a required field: it is mapped. */
+static const struct ndjson_binding *binding_of(const struct ndjson_kind_map *km,
+                                               const struct ndjson_field *f)
+{
+    const struct ndjson_binding *b = NULL;
+    for (uint32_t i = 0; i < km->bindings_count; i++) {
+        b = km->bindings[i].field == f ? &km->bindings[i] : b;
+    }
+    ASSERT(b != NULL);
+    return b;
+}
+
 /* A clock that is half a day off would move a transaction into another day's figures. */
 static bool time_near_id(struct ndjson_decoder *d, enum record_kind k, const struct e2e *id,
                          int64_t t_ns, struct err *e)
@@ -134,15 +147,9 @@ static bool time_near_id(struct ndjson_decoder *d, enum record_kind k, const str
     if (off <= E2E_TOLERANCE_NS && off >= -E2E_TOLERANCE_NS) {
         return true;
     }
-    const struct ndjson_field *f = ndjson_field_find(k, STR("ts"));
-    const struct ndjson_kind_map *km = &d->last->kind[k];
-    const struct ndjson_binding *b = NULL;
-    for (uint32_t i = 0; i < km->bindings_count; i++) {
-        b = km->bindings[i].field == f ? &km->bindings[i] : b;
-    }
-    ASSERT(b != NULL);
+    const struct ndjson_binding *b = binding_of(&d->last->kind[k], ndjson_field_find(k, STR("ts")));
     struct str path = b->node_alt != 0 && d->hits[b->node] == 0 ? b->path_alt : b->path;
-    ndjson_message_begin(d, k, f->name, path);
+    ndjson_message_begin(d, k, b->field->name, path);
     BUF_LIT(&d->message, ": expected within 12 h of the id's minute ");
     time_format(&d->message, minute);
     BUF_LIT(&d->message, ", found ");
@@ -157,6 +164,7 @@ static void record_init(struct ndjson_decoder *d, enum record_kind k)
     d->texts.used = 0;
     d->seq++;
     if (k == RECORD_DECISION) {
+        d->rec.decision.score = (double)NAN;
         d->rec.decision.threshold = (double)NAN;
         d->rec.decision.amount_centavos = AMOUNT_NONE;
         d->rec.decision.hold_deadline_ns = T_NS_NONE;
@@ -173,6 +181,10 @@ static void record_init(struct ndjson_decoder *d, enum record_kind k)
 static bool put_decision(struct ndjson_decoder *d, const struct ndjson_kind_map *km, struct err *e)
 {
     struct decision *dec = &d->rec.decision;
+    if (isnan(dec->score) && dec->fallback == FALLBACK_NONE) {
+        const struct ndjson_field *f = ndjson_field_find(RECORD_DECISION, STR("score"));
+        return ndjson_refuse_missing(d, RECORD_DECISION, binding_of(km, f), e);
+    }
     if (!time_near_id(d, RECORD_DECISION, &dec->id, dec->t_ns, e) ||
         !ndjson_put_features(d, km, e)) {
         return false;

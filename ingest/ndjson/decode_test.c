@@ -101,8 +101,10 @@ static void feature_text(struct buf *b, const struct feature *f, const struct re
 
 static void decision_text(struct buf *b, const struct decision *d, const struct record_reader *r)
 {
-    BUF_LIT(b, " score=");
-    buf_f64(b, d->score);
+    if (!isnan(d->score)) {
+        BUF_LIT(b, " score=");
+        buf_f64(b, d->score);
+    }
     word(b, "decision", verdict_text(d->verdict));
     if (!isnan(d->threshold)) {
         BUF_LIT(b, " threshold=");

@@ -324,6 +324,46 @@ static struct str gzipped(struct str text, char *out, size_t cap)
     return str_of(out, n);
 }
 
+/* The state of a request is used again: what one body left undone must not eat of the next. */
+TEST(a_body_that_ends_inside_a_long_line_spares_the_next_body)
+{
+    struct world w;
+    struct buf b;
+    world_open(&w, "line_bytes_max: 1KiB", 8 << 20);
+    buf_init(&b, &w.test_mem, 1 << 20);
+    for (size_t i = 0; i < 300000; i++) {
+        buf_char(&b, 'y');
+    }
+    assert_int_equal(post(&w, buf_str(&b), NULL), 400);
+    assert_int_equal(post(&w, STR(LABEL "\n" LABEL), NULL), 200);
+    assert_true(str_starts(buf_str(&w.answer.body), STR("{\"accepted\":2,\"rejected\":0,")));
+    buf_release(&b);
+    assert_int_equal(world_close(&w), 2);
+}
+
+TEST(bodies_of_exactly_the_bounds_are_taken)
+{
+    struct world w;
+    struct buf b;
+    char packed[8192];
+    world_open(&w, "{body_bytes_max: 2KiB, unpacked_bytes_max: 4KiB}", 8 << 20);
+    buf_init(&b, &w.test_mem, 1 << 20);
+    BUF_LIT(&b, LABEL);
+    while (b.n < 2048) {
+        buf_char(&b, '\n');
+    }
+    assert_int_equal(post(&w, buf_str(&b), NULL), 200);
+    while (b.n < 4096) {
+        buf_char(&b, '\n');
+    }
+    assert_int_equal(post(&w, buf_str(&b), NULL), 413);
+    assert_int_equal(post(&w, gzipped(buf_str(&b), packed, sizeof packed), "gzip"), 200);
+    buf_char(&b, '\n');
+    assert_int_equal(post(&w, gzipped(buf_str(&b), packed, sizeof packed), "gzip"), 413);
+    buf_release(&b);
+    assert_int_equal(world_close(&w), 2);
+}
+
 TEST(compressed_bodies)
 {
     static const char text[] = LABEL "\n" LABEL "\n" LABEL;

@@ -12,11 +12,14 @@
 
 _Static_assert(sizeof(enum verdict) == sizeof(uint32_t), "enumerations are stored by memcpy");
 
-#define FIELD(rec, member, n, al, t, req, w, lo, hi)                                          \
-    {                                                                                         \
-        .name = STR_INIT(n), .alias = STR_INIT(al), .type = NDJSON_T_##t, .required = (req),  \
-        .offset = (uint32_t)offsetof(struct rec, member), .words = NDJSON_W_##w, .min = (lo), \
-        .max = (hi)                                                                           \
+enum { UNLESS_FALLBACK = 2 }; /* a kind of required, beside true */
+
+#define FIELD(rec, member, n, al, t, req, w, lo, hi)                                              \
+    {                                                                                             \
+        .name = STR_INIT(n), .alias = STR_INIT(al), .type = NDJSON_T_##t, .required = (req) != 0, \
+        .unless_fallback = (req) == UNLESS_FALLBACK,                                              \
+        .offset = (uint32_t)offsetof(struct rec, member), .words = NDJSON_W_##w, .min = (lo),     \
+        .max = (hi)                                                                               \
     }
 #define D(member, n, al, t, req, w, lo, hi) FIELD(decision, member, n, al, t, req, w, lo, hi)
 #define L(member, n, al, t, req, w, lo, hi) FIELD(label, member, n, al, t, req, w, lo, hi)
@@ -25,7 +28,7 @@ _Static_assert(sizeof(enum verdict) == sizeof(uint32_t), "enumerations are store
 static const struct ndjson_field decision_fields[] = {
     D(id, "id", "e2e_id", E2E, true, NONE, 0, 0),
     D(t_ns, "ts", "", TIME, true, NONE, 0, 0),
-    D(score, "score", "", UNIT, true, NONE, 0, 0),
+    D(score, "score", "", UNIT, UNLESS_FALLBACK, NONE, 0, 0),
     D(verdict, "decision", "", WORD, true, VERDICT, 0, 0),
     D(threshold, "threshold", "", UNIT, false, NONE, 0, 0),
     D(fallback, "fallback", "", WORD, false, FALLBACK, 0, 0),

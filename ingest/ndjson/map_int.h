@@ -68,6 +68,7 @@ struct ndjson_field {
     struct str name, alias; /* alias may be empty */
     enum ndjson_type type;
     bool required;
+    bool unless_fallback; /* the value may lack where fallback is not none: the model was out */
     uint32_t offset;
     enum ndjson_words words;
     int64_t min, max; /* I64, U32, I32, SPAN (ns) */

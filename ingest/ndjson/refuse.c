@@ -88,5 +88,8 @@ bool ndjson_refuse_missing(struct ndjson_decoder *d, enum record_kind k,
 {
     ndjson_message_begin(d, k, b->field->name, b->path);
     BUF_LIT(&d->message, ": missing, and it is required");
+    if (b->field->unless_fallback) {
+        BUF_LIT(&d->message, " when fallback is none");
+    }
     return ndjson_refuse(d, k, NDJSON_MISSING, 1, e);
 }
