@@ -30,7 +30,7 @@
  *    and the folder sync of the new one makes the removal last.
  *  - What an opening read is synced before it is believed: after kill -9 it may be in the page
  *    cache only.
- *  - A sync counts only while the file has its name: a removed folder must not be acknowledged into.
+ *  - A sync counts only while the file has its name: a removed folder is not acknowledged into.
  *
  * Source: Rebello et al., Can Applications Recover from fsync Failures?, ATC 2020; Pillai et al.,
  * All File Systems Are Not Created Equal, OSDI 2014. */
