@@ -5,9 +5,9 @@
  *
  * A cohort first remembers every score (8 bytes each): figures of small days and of rare
  * positives hang on single ranks, which no histogram keeps. From MODEL_EXACT_MAX scores on they
- * are counted in cells. Both lie in pages of 512 bytes that appear when first used. Whether a question is
- * answered from lists or from cells depends on its total alone (gather.c), so that the number of
- * shards still does not matter.
+ * are counted in cells. Both lie in pages of 512 bytes that appear when first used. Whether a
+ * question is answered from lists or from cells depends on its total alone (gather.c), so that
+ * the number of shards still does not matter.
  *
  * A cell remembers whether all its scores were equal (tag), because saturated and rounded scores
  * make ties, and ties change AUC and average precision. The tag is 31 bits of a hash of the

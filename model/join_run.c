@@ -17,9 +17,9 @@
  *              text
  *   then       blocks of 63 rows (the last may be shorter):
  *     0     8  XXH3-64 of the rows of the block, seeded with the block's number
- *     8   64k  rows: id hi, id lo, t_ns, score (f64, NaN = none), amount in centavos, 8 x u16 value,
- *              u16 version, u8 verdict, u8 0, u32 0. Values and version are 0 = missing, 1 = other,
- *              or 2 + name.
+ *     8   64k  rows: id hi, id lo, t_ns, score (f64, NaN = none), amount in centavos,
+ *              8 x u16 value, u16 version, u8 verdict, u8 0, u32 0. Values and version are
+ *              0 = missing, 1 = other, or 2 + name.
  *
  * Invariants: ids strictly increase by (hi, lo). A file is written whole, synced and renamed
  * before any checkpoint names it, and never changed. Little-endian. */

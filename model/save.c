@@ -10,8 +10,9 @@
  *            u64 scored, 5 u64 verdicts, 5 i128 amounts, i128 s, s2, s4, nll, nll2, u32 scores
  *            of f64 (all of the scored, or 0: then cells), u32 cells of (u16 cell, u32 n, u32 tag,
  *            i64 sum)
- *   labels   u32 count, each id oldest first; id, i64 t_ns, f64 score (NaN = none), i64 amount, u64 event,
- *            u64 supersedes, i32 day, u16 version, 8 u16 dims, u8 truth, u8 source, u8 verdict
+ *   labels   u32 count, each id oldest first; id, i64 t_ns, f64 score (NaN = none), i64 amount,
+ *            u64 event, u64 supersedes, i32 day, u16 version, 8 u16 dims, u8 truth, u8 source,
+ *            u8 verdict
  *   waiting  u32 count, each id oldest first; id, i64 t_ns, u64 event, u64 supersedes, u8 truth,
  *            u8 source
  *   runs     u32 count; i32 hour, u32 shard, u32 number, u32 rows
