@@ -259,9 +259,10 @@ TEST(quality_wilson_matches_published_values)
 /* Decisions without a score count in verdicts and confusion, not in figures of scores. */
 TEST(quality_leaves_decisions_without_score_out_of_their_figures)
 {
-    struct event v[] = {{0.9, true, true, 100}, {0.7, false, true, 40}, {0.2, true, false, 7},
-                        {0.1, false, false, 1}, {NAN, true, false, 5},  {NAN, false, false, 6},
-                        {NAN, true, true, 9}};
+    struct event v[] = {{0.9, true, true, 100},        {0.7, false, true, 40},
+                        {0.2, true, false, 7},         {0.1, false, false, 1},
+                        {(double)NAN, true, false, 5}, {(double)NAN, false, false, 6},
+                        {(double)NAN, true, true, 9}};
     for (int exact = 0; exact < 2; exact++) {
         struct model_quality_in *in = calloc(1, sizeof *in);
         struct model_quality all;

@@ -55,7 +55,8 @@ struct http_server {
     size_t routes_count;
     void *app;       /* borrows */
     struct log *log; /* borrows */
-    int listen_fd;   /* -1 once closed */
+    int listen_fd;   /* open until the library has stopped */
+    bool drained;
     uint16_t port;
     size_t request_bytes_max;
     atomic_uint_fast64_t requests, refused_framing, refused_route, refused_body, connections;

@@ -507,9 +507,11 @@ void http_server_stats(const struct http_server *s, struct http_stats *out)
 
 void http_server_drain(struct http_server *s)
 {
-    if (s->listen_fd >= 0 && MHD_quiesce_daemon(s->daemon) != MHD_INVALID_SOCKET) {
-        close(s->listen_fd);
-        s->listen_fd = -1;
+    /* Only shut down here, so that connects are refused: the library's thread may still be taking
+     * the socket out of its epoll set, and a closed number could by then be another file's. */
+    if (!s->drained && MHD_quiesce_daemon(s->daemon) != MHD_INVALID_SOCKET) {
+        (void)shutdown(s->listen_fd, SHUT_RD);
+        s->drained = true;
     }
 }
 
@@ -543,5 +545,8 @@ void http_server_stop(struct http_server *s)
     http_server_drain(s);
     drop_suspended(s);
     MHD_stop_daemon(s->daemon);
+    if (!s->drained) {
+        s->listen_fd = -1; /* not handed back, so the library has closed it */
+    }
     server_free(s);
 }

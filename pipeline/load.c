@@ -192,6 +192,7 @@ static bool get_stage(struct loader *k, struct pipeline_stage *st)
     st->watermark_ns = get_i64(r);
     return get_hist(r, &st->work) && get_hist(r, &st->queue) && get_hist(r, &st->duration) &&
            get_hist(r, &st->decision_latency) && get_counted(r, reasons) &&
+           pipeline_versions_get(r, &st->versions) &&
            (st->watermark_ns == T_NS_NONE || time_ok(st->watermark_ns));
 }
 

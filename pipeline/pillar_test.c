@@ -55,7 +55,7 @@ TEST(board_is_grey_then_green_then_red_then_grey)
     assert_true(str_contains(s, STR("\"code\":\"lost_transactions\",\"level\":\"crit\"")));
     assert_true(str_contains(s, STR("R$ 12.34 lost in total")));
     assert_true(str_contains(s, STR("R$ 12,34 perdidos")));
-    assert_true(str_contains(s, STR("\"retries\":0,\"lost_after\":1}")));
+    assert_true(str_contains(s, STR("\"retries\":0,\"lost_after\":1,")));
     for (int i = 0; i < 14; i++) {
         rig_tick(&g, RIG_T0 + (200 + i * 5) * NS_PER_S);
     }

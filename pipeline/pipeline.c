@@ -118,6 +118,10 @@ static void apply_stage(struct pipeline_shard *s, const struct record *rec,
     if (note_time(s, ev->end_ns, ev->clock_offset_us, ev->host)) {
         struct pipeline_stage *st = &s->stages.stage[position - 1];
         st->watermark_ns = i64_max(st->watermark_ns, ev->end_ns);
+        if (seen != PIPELINE_SEEN_TOO_OLD) {
+            pipeline_versions_note(&st->versions, ev->version, ev->end_ns,
+                                   seen == PIPELINE_SEEN_DUP);
+        }
     }
 }
 

@@ -9,11 +9,12 @@
 #include "base/intern.h"
 #include "pipeline/pipeline.h"
 
-#define PIPELINE_NIL         UINT32_MAX
-#define PIPELINE_REASONS_MAX 64  /* per stage, then "other" */
-#define PIPELINE_HOSTS_MAX   256 /* hosts with a clock offset */
-#define PIPELINE_UNKNOWN_MAX 16  /* names of stages that are not configured, then "other" */
-#define PIPELINE_LABEL_MAX   64  /* bytes of a label value taken from events */
+#define PIPELINE_NIL          UINT32_MAX
+#define PIPELINE_REASONS_MAX  64  /* per stage, then "other" */
+#define PIPELINE_HOSTS_MAX    256 /* hosts with a clock offset */
+#define PIPELINE_UNKNOWN_MAX  16  /* names of stages that are not configured, then "other" */
+#define PIPELINE_VERSIONS_MAX 8   /* per stage */
+#define PIPELINE_LABEL_MAX    64  /* bytes of a label value taken from events */
 /* Times outside 1970..2096 are refused, so that adding windows to a time cannot overflow. */
 #define PIPELINE_T_MAX 4000000000000000000LL
 
@@ -284,6 +285,39 @@ void pipeline_ledger_check(const struct pipeline_ledger *l); /* walks everything
 uint32_t pipeline_lost_push(struct pipeline_ledger *l, const struct pipeline_lost *x);
 void pipeline_lost_forget(struct pipeline_ledger *l, uint32_t slot, const uint64_t id[3]);
 
+/* --- versions.c: the versions of a stage that have sent events
+ * ---------------------------------------------------------------------------------------------- */
+
+struct pipeline_version {
+    char text[PIPELINE_LABEL_MAX];
+    uint32_t n;                /* bytes of text */
+    int64_t first_ns, last_ns; /* smallest and largest end_ns */
+    uint64_t events;           /* without duplicates */
+};
+/* All zero is empty. */
+struct pipeline_versions {
+    uint32_t count;
+    bool seen;
+    int64_t first_ns; /* of any event, also of one without a version; 0 before */
+    uint64_t replaced, refused;
+    struct pipeline_version v[PIPELINE_VERSIONS_MAX];
+};
+struct str pipeline_version_text(const struct pipeline_version *v);
+/* t_ns: credible. text may be empty: then only the stage's first event is noted. */
+void pipeline_versions_note(struct pipeline_versions *s, struct str text, int64_t t_ns,
+                            bool duplicate);
+void pipeline_versions_merge(struct pipeline_versions *to, const struct pipeline_versions *from);
+/* Of those with events in the last 60 s before the watermark (their number goes to *live) the one
+ * first seen last; NULL without any. */
+const struct pipeline_version *pipeline_versions_newest(const struct pipeline_versions *s,
+                                                        int64_t watermark_ns, uint32_t *live);
+/* Was v, which is one of s, new when the stage was already known? */
+bool pipeline_version_is_deploy(const struct pipeline_versions *s,
+                                const struct pipeline_version *v);
+void pipeline_versions_put(struct buf *b, const struct pipeline_versions *s);
+/* false: damaged; *out is then untouched. */
+MUST_USE bool pipeline_versions_get(struct rd *r, struct pipeline_versions *out);
+
 /* --- stages.c
  * --------------------------------------------------------------------------------------- */
 
@@ -298,6 +332,7 @@ struct pipeline_stage {
     int64_t watermark_ns;
     struct pipeline_hist work, queue, duration, decision_latency;
     struct pipeline_counted reasons;
+    struct pipeline_versions versions;
 };
 struct pipeline_host {
     int64_t t_ns, offset_us;
@@ -402,7 +437,7 @@ void pipeline_snapshot_of(const struct pipeline_total *t, const struct pipeline_
 void pipeline_publish(void *app, void *const *states, uint32_t n, int64_t now_ns, struct expo *x);
 void pipeline_status(void *app, void *const *states, uint32_t n, int64_t now_ns, struct buf *out);
 #define PIPELINE_SAVE_MAGIC   0x314c5046u /* "FPL1" */
-#define PIPELINE_SAVE_VERSION 2u
+#define PIPELINE_SAVE_VERSION 3u
 #define PIPELINE_SAVE_TX      72 /* bytes of a transaction */
 void pipeline_save(void *app, void *const *states, uint32_t n, struct buf *out);
 MUST_USE bool pipeline_load(void *app, void *const *states, uint32_t n, struct str bytes,

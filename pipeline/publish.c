@@ -91,6 +91,32 @@ static void stage_histograms(const struct page *g)
     }
 }
 
+static void version_series(const struct page *g)
+{
+    struct expo_family *first =
+        family(g, EXPO_GAUGE, STR("pix_stage_version_first_seen_seconds"),
+               STR("Event time of a version's first event at a stage, Unix time."));
+    struct expo_family *events =
+        family(g, EXPO_COUNTER, STR("pix_stage_version_events"),
+               STR("Stage events by version, without duplicates; at most 8 versions a stage."));
+    struct expo_family *shed = family(g, EXPO_COUNTER, STR("pix_stage_version_shed"),
+                                      STR("Versions that made room for others, and events with a "
+                                          "version that cannot be a label."));
+    for (uint32_t i = 0; i < g->p->plan.stages_count; i++) {
+        const struct pipeline_versions *s = &g->t->stages.stage[i].versions;
+        struct expo_label l[2] = {L("stage", stage_name(g, i)), L("version", STR(""))};
+        for (uint32_t k = 0; k < s->count; k++) {
+            l[1].value = pipeline_version_text(&s->v[k]);
+            expo_add(g->x, first, l, 2, s_from_ns(s->v[k].first_ns));
+            expo_add(g->x, events, l, 2, (double)s->v[k].events);
+        }
+        struct expo_label why[2] = {L("stage", stage_name(g, i)), L("reason", STR("replaced"))};
+        expo_add(g->x, shed, why, 2, (double)s->replaced);
+        why[1].value = STR("refused");
+        expo_add(g->x, shed, why, 2, (double)s->refused);
+    }
+}
+
 static void stage_counters(const struct page *g)
 {
     struct expo_family *f = family(g, EXPO_COUNTER, STR("pix_stage_events"),
@@ -311,6 +337,7 @@ void pipeline_publish(void *app, void *const *states, uint32_t n, int64_t now_ns
     pipeline_total_of(g.p, states, n, &total); /* asserts that the sums close */
     decision_series(&g);
     stage_counters(&g);
+    version_series(&g);
     names_of_shards(&g);
     stage_histograms(&g);
     lost_counters(&g);

@@ -1,7 +1,7 @@
 /* The saved form of the pillar: one section of a checkpoint. It does not depend on the number of
  * shards.
  *
- *   u32 magic "FPL1"   u32 version 2
+ *   u32 magic "FPL1"   u32 version 3
  *   u8 stages, then per stage: str32 name
  *   i64 watermark of the river   u64 times it was set back   u8 stage events were seen
  *   u64 events from wild clocks   u8 count, then that many i64: the largest event times
@@ -12,7 +12,8 @@
  *   hist     holds
  *   hist     sla[4]   u64 invalid by clock, negative, no_start, exempt
  *   per stage: u64 events[7], entered, duplicates, retries, negative; i64 watermark;
- *            hist work, queue, duration, decision_latency; counted reasons
+ *            hist work, queue, duration, decision_latency; counted reasons;
+ *            versions, drawn in versions.c
  *   counted  unknown stage names
  *   u64      decisions[9 forms]   hist decision latency
  *   u32      hosts, then per host: str32 name, i64 t, i64 offset
@@ -122,6 +123,7 @@ static void put_stages(struct buf *b, const struct pipeline_stages *s, void *con
         put_hist(b, &st->duration);
         put_hist(b, &st->decision_latency);
         put_counted(b, states, n, reasons_of, i);
+        pipeline_versions_put(b, &st->versions);
     }
     put_counted(b, states, n, unknown_of, 0);
     for (uint32_t i = 0; i < FORMS; i++) {

@@ -227,6 +227,7 @@ void pipeline_stages_merge_numbers(struct pipeline_stages *to, const struct pipe
         pipeline_hist_merge(&t->queue, &f->queue);
         pipeline_hist_merge(&t->duration, &f->duration);
         pipeline_hist_merge(&t->decision_latency, &f->decision_latency);
+        pipeline_versions_merge(&t->versions, &f->versions);
     }
     for (uint32_t i = 0; i < FORMS; i++) {
         to->decisions[i] += from->decisions[i];

@@ -4,15 +4,17 @@
  *    "ledger":{"entered","left","in_flight","lost","lost_brl","closes","settled","denied",
  *              "dropped","dlq","failed","too_old","shed"},
  *    "stages":[{"name","rate_per_s","errors_per_s","p50_ms","p99_ms","queue_p99_ms","duplicates",
- *               "retries","lost_after"}],
+ *               "retries","lost_after","version","version_since","version_deployed","versions"}],
  *    "tx_per_s","decisions_per_s","decision_p50_ms","decision_p99_ms","hold_open",
  *    "hold_expiring_5m","watermark","window_s"}
  *
  * decision_p50_ms and decision_p99_ms are of the decisions' whole latency (latency_us.total, else
  * the sum of latency_us), null without one. Rates, quantiles, duplicates and retries are of the
  * last 60 seconds of arrivals; lost_after counts what is lost now with that stage as the last one
- * passed. Without arrivals the state is "none": no data is not green. Sentences write numbers as
- * their language does; JSON numbers are JSON's. */
+ * passed. version is the one first seen last among those with events in the last 60 seconds,
+ * versions their number; version_deployed: it was not there when the stage was first seen
+ * (versions.c). Without arrivals the state is "none": no data is not green. Sentences write numbers
+ * as their language does; JSON numbers are JSON's. */
 #include "base/command.h"
 #include "pipeline/pipeline_int.h"
 
@@ -239,6 +241,23 @@ static void put_rate(struct buf *out, const char *key, uint64_t n, double second
     buf_json_f64(out, seconds > 0 ? (double)n / seconds : 0);
 }
 
+static void put_version(struct buf *out, const struct pipeline_versions *s, int64_t watermark_ns)
+{
+    uint32_t live;
+    const struct pipeline_version *v = pipeline_versions_newest(s, watermark_ns, &live);
+    if (v) {
+        BUF_LIT(out, ",\"version\":");
+        buf_json_str(out, pipeline_version_text(v));
+        BUF_LIT(out, ",\"version_since\":\"");
+        time_format(out, v->first_ns);
+        buf_fmt(out, "\",\"version_deployed\":%s",
+                pipeline_version_is_deploy(s, v) ? "true" : "false");
+    } else {
+        BUF_LIT(out, ",\"version\":null,\"version_since\":null,\"version_deployed\":false");
+    }
+    buf_fmt(out, ",\"versions\":%u", live);
+}
+
 static void put_stages(struct buf *out, const struct pipeline *p, const struct pipeline_rates *r,
                        const struct pipeline_total *t)
 {
@@ -254,9 +273,11 @@ static void put_stages(struct buf *out, const struct pipeline *p, const struct p
         put_ms(out, "queue_p99_ms", pipeline_quantile_s(s->queue, 0.99));
         /* The last position has no next stage, so nothing is lost after it. */
         uint64_t lost = t->ledger.lost[i + 1] - t->ledger.recovered[i + 1];
-        buf_fmt(out, ",\"duplicates\":%llu,\"retries\":%llu,\"lost_after\":%llu}",
+        buf_fmt(out, ",\"duplicates\":%llu,\"retries\":%llu,\"lost_after\":%llu",
                 (unsigned long long)s->duplicates, (unsigned long long)s->retries,
                 (unsigned long long)lost);
+        put_version(out, &t->stages.stage[i].versions, p->watermark_ns);
+        buf_char(out, '}');
     }
     buf_char(out, ']');
 }

@@ -39,9 +39,10 @@ struct server_board {
 /* Appends the frame: lines ended by '\n', each at most `width` columns; no cursor movement. */
 void server_board_draw(const struct server_board *b, struct buf *out);
 
-/* `farol status`: the verdict, one pillar a line, with its reasons and what to do next. */
+/* `farol status`: the verdict, one pillar a line, with its reasons, what was deployed lately, and
+ * what to do next. Times are in the viewer's zone. */
 void server_status_text(const struct server_view *v, enum lang lang, bool color, bool plain,
-                        struct buf *out);
+                        int32_t utc_offset_s, struct buf *out);
 /* One line for logs: "■ crítico  1.284 tx/s · 3 perdidas · precisão 84,3% · " and the sentence. */
 void server_status_line(const struct server_view *v, const struct server_story *story,
                         enum lang lang, bool plain, int32_t utc_offset_s, struct buf *out);

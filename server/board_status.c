@@ -69,8 +69,28 @@ static void status_pillar(struct drawing *d, const struct server_view *v, bool m
     server_pen_newline(&d->pen);
 }
 
+/* A line for each stage that got a new version lately. */
+static void status_changed(struct drawing *d, const struct server_view *v, int32_t utc_offset_s)
+{
+    struct buf at;
+    buf_init(&at, &d->mem, 64);
+    for (uint32_t i = 0; i < v->stages_count; i++) {
+        const struct view_stage *s = &v->stages[i];
+        if (server_view_is_changed(v, s)) {
+            struct civil c = civil_from_ns(s->version_since_ns + utc_offset_s * NS_PER_S);
+            buf_reset(&at);
+            buf_fmt(&at, "%02d:%02d", c.hour, c.minute);
+            SAY(fresh(d), d->b->lang, STATUS_CHANGED, view_str(&s->name), view_str(&s->version),
+                buf_str(&at));
+            put_scratch(d, PEN_NORMAL);
+            server_pen_newline(&d->pen);
+        }
+    }
+    buf_release(&at);
+}
+
 void server_status_text(const struct server_view *v, enum lang lang, bool color, bool plain,
-                        struct buf *out)
+                        int32_t utc_offset_s, struct buf *out)
 {
     struct server_board b = {.view = v, .lang = lang, .color = color, .plain = plain};
     struct drawing d = {.b = &b};
@@ -78,7 +98,7 @@ void server_status_text(const struct server_view *v, enum lang lang, bool color,
         .out = out, .lang = lang, .color = color && !plain, .plain = plain, .width = UINT16_MAX};
     mem_init(&d.mem, 0);
     buf_init(&d.scratch, &d.mem, SCRATCH_BYTES_MAX);
-    server_story_text(NULL, v, lang, 0, fresh(&d));
+    server_story_text(NULL, v, lang, utc_offset_s, fresh(&d));
     if (d.scratch.n > 0) {
         put_scratch(&d, PEN_BOLD);
         server_pen_newline(&d.pen);
@@ -86,6 +106,7 @@ void server_status_text(const struct server_view *v, enum lang lang, bool color,
     bool model_first = v->model.state > v->pipeline.state;
     status_pillar(&d, v, model_first);
     status_pillar(&d, v, !model_first);
+    status_changed(&d, v, utc_offset_s);
     put_id(&d, PEN_NORMAL, v->state == VIEW_NONE ? TEXT_STATUS_NEXT_NONE : TEXT_STATUS_NEXT);
     server_pen_newline(&d.pen);
     buf_release(&d.scratch);

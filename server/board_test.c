@@ -143,10 +143,10 @@ TEST(board_golden_status)
 {
     struct rig r;
     rig_init(&r);
-    server_status_text(r.view, LANG_PT, false, false, &r.out);
+    server_status_text(r.view, LANG_PT, false, false, -3 * 3600, &r.out);
     golden("status_pt.txt", buf_str(&r.out));
     buf_reset(&r.out);
-    server_status_text(r.view, LANG_EN, false, true, &r.out);
+    server_status_text(r.view, LANG_EN, false, true, -3 * 3600, &r.out);
     golden("status_en_plain.txt", buf_str(&r.out));
     buf_reset(&r.out);
     server_status_line(r.view, NULL, LANG_PT, false, 0, &r.out);
@@ -197,7 +197,7 @@ TEST(board_plain_has_no_drawing)
     r.board.color = true;
     r.board.width = 120;
     server_board_draw(&r.board, &r.out);
-    server_status_text(r.view, LANG_PT, true, true, &r.out);
+    server_status_text(r.view, LANG_PT, true, true, 0, &r.out);
     server_status_line(r.view, NULL, LANG_PT, true, 0, &r.out);
     struct str s = buf_str(&r.out);
     for (size_t i = 0; i < s.n; i++) {

@@ -4,6 +4,8 @@
 #include "server/commands_int.h"
 #include "server/text_int.h"
 
+#include <time.h>
+
 #define TIMEOUT_MS     5000
 #define TEXT_BYTES_MAX (1U << 20)
 
@@ -33,6 +35,14 @@ static int refused(const struct command_args *a, const struct err *e)
     return EXIT_NO_CONNECTION;
 }
 
+/* Of the viewer's zone at t_ns; 0 when it is not known. */
+static int32_t zone_offset_s(int64_t t_ns)
+{
+    time_t seconds = (time_t)(t_ns / NS_PER_S);
+    struct tm tm;
+    return t_ns != T_NS_NONE && localtime_r(&seconds, &tm) ? (int32_t)tm.tm_gmtoff : 0;
+}
+
 static int run_status(const struct command_args *a)
 {
     struct server_client client;
@@ -54,7 +64,8 @@ static int run_status(const struct command_args *a)
             buf_str_add(&out, str_trim(buf_str(&client.body)));
             buf_char(&out, '\n');
         } else {
-            server_status_text(&view, a->lang, a->color, command_flag(a, "plain"), &out);
+            server_status_text(&view, a->lang, a->color, command_flag(a, "plain"),
+                               zone_offset_s(view.t_ns), &out);
         }
         code = server_put(a, &out);
         code = code == EXIT_OK ? verdict_code(view.state) : code;

@@ -6,7 +6,9 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
+#define FILES_OWN        128 /* journal, join runs, checkpoints, epoll, log */
 #define DRAIN_STEP_NS    (10 * NS_PER_MS)
 #define DRAIN_GRACE_NS   (50 * NS_PER_MS)
 #define STATUS_BYTES_MAX ((size_t)4 << 20)
@@ -177,6 +179,25 @@ static bool start_all(struct service *s, enum service_trouble *trouble, struct e
     return true;
 }
 
+/* Every connection is a file, and the journal needs some too when all connections are taken. */
+static void raise_files_limit(struct service *s)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
+        return;
+    }
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+    (void)getrlimit(RLIMIT_NOFILE, &limit);
+    rlim_t want = (rlim_t)s->config->server.connections_max + FILES_OWN;
+    if (limit.rlim_cur < want) {
+        log_line(s->log, LOG_WARN, "server",
+                 "%llu files may be open, server.connections_max wants %llu: raise the limit "
+                 "(ulimit -n)",
+                 (unsigned long long)limit.rlim_cur, (unsigned long long)want);
+    }
+}
+
 bool server_service_start(struct service **out, struct server_config *config,
                           const char *config_path, const struct os *os, struct log *log,
                           enum service_trouble *trouble, struct err *e)
@@ -192,6 +213,7 @@ bool server_service_start(struct service **out, struct server_config *config,
     s->config = config;
     s->config_path = config_path;
     s->started_mono_ns = os_mono_ns(os);
+    raise_files_limit(s);
     atomic_store(&s->tick_ms, config->server.tick_ms);
     server_snapshots_init(&s->snapshots, (size_t)config->server.metrics_bytes_max);
     pthread_condattr_t attributes;

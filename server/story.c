@@ -1,6 +1,7 @@
 /* See story_int.h. The sentence has a lead and what follows from it:
  *
- *   LEAD [since HH:MM] [; holds 2.1x, precision 53.1% (was 84.2%), latency unchanged (p99 54 ms)].
+ *   LEAD [since HH:MM] [; holds 2.1x, precision 53.1% (was 84.2%), latency unchanged (p99 54 ms)]
+ *   [; features at 2.8.1 since HH:MM].
  *
  * The lead is of the worse pillar: the worst reason, in the order of `order` among equals. Causes
  * stand before symptoms there: when features are missing and precision fell, features lead. The
@@ -184,6 +185,32 @@ static void tell_latency(struct teller *t, const struct story_numbers *before)
     }
 }
 
+static void clock_of(struct buf *b, int64_t t_ns, int32_t utc_offset_s)
+{
+    struct civil at = civil_from_ns(t_ns + utc_offset_s * NS_PER_S);
+    buf_reset(b);
+    buf_fmt(b, "%02d:%02d", at.hour, at.minute);
+}
+
+/* The newest deploy, of whatever stage: that it came shortly before is a fact, that it is the
+ * reason is not ours to say. Of equally new ones the first stage is told. */
+static void tell_deploy(struct teller *t, int32_t utc_offset_s)
+{
+    const struct view_stage *newest = NULL;
+    for (uint32_t i = 0; i < t->v->stages_count; i++) {
+        const struct view_stage *s = &t->v->stages[i];
+        if (server_view_is_changed(t->v, s) &&
+            (!newest || s->version_since_ns > newest->version_since_ns)) {
+            newest = s;
+        }
+    }
+    if (newest) {
+        clock_of(&t->a, newest->version_since_ns, utc_offset_s);
+        SAY(t->out, t->lang, STORY_DEPLOY, view_str(&newest->name), view_str(&newest->version),
+            buf_str(&t->a));
+    }
+}
+
 static void tell_trouble(struct teller *t, const struct server_story *s,
                          const struct view_reason *lead, bool of_model, int32_t utc_offset_s)
 {
@@ -193,9 +220,7 @@ static void tell_trouble(struct teller *t, const struct server_story *s,
         s && s->causes[lead->cause].present ? &s->causes[lead->cause] : &unknown;
     tell_lead(t, lead);
     if (c->since_ns != T_NS_NONE) {
-        struct civil at = civil_from_ns(c->since_ns + utc_offset_s * NS_PER_S);
-        buf_reset(&t->a);
-        buf_fmt(&t->a, "%02d:%02d", at.hour, at.minute);
+        clock_of(&t->a, c->since_ns, utc_offset_s);
         SAY(t->out, t->lang, STORY_SINCE, buf_str(&t->a));
     }
     if (of_model) {
@@ -203,6 +228,9 @@ static void tell_trouble(struct teller *t, const struct server_story *s,
         tell_precision(t, &c->before, lead->cause == VIEW_CAUSE_PRECISION);
     }
     tell_latency(t, &c->before);
+    if (c->since_ns != T_NS_NONE) {
+        tell_deploy(t, utc_offset_s);
+    }
     buf_char(t->out, '.');
 }
 

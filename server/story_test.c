@@ -14,12 +14,17 @@
     "\"hi\":0.88}}}"
 #define REASON(code, level) \
     "{\"code\":\"" code "\",\"level\":\"" level "\",\"pt\":\"Motivo.\",\"en\":\"Reason.\"}"
-#define WRONG(p99, hold, precision, reasons)                                                \
+#define TROUBLE(stages, p99, hold, precision, reasons)                                      \
     "{\"time\":\"2026-11-23T17:41:05Z\",\"state\":\"crit\",\"pipeline\":{\"state\":\"ok\"," \
-    "\"reasons\":[],\"ledger\":{\"lost\":3,\"lost_brl\":61412.5},\"decision_p99_ms\":" p99  \
+    "\"reasons\":[],\"stages\":[" stages "],"                                               \
+    "\"ledger\":{\"lost\":3,\"lost_brl\":61412.5},\"decision_p99_ms\":" p99                 \
     "},\"model\":{\"state\":\"crit\",\"reasons\":[" reasons "],\"hold_share\":" hold        \
     ",\"fallback_share\":0.124,\"feature_worst\":{\"name\":\"device_age_days\","            \
     "\"null_or_default_share\":0.126},\"precision\":" precision "}}"
+#define WRONG(p99, hold, precision, reasons) TROUBLE("", p99, hold, precision, reasons)
+#define STAGE(name, version, since, deployed)                                                  \
+    "{\"name\":\"" name "\",\"version\":\"" version "\",\"version_since\":\"2026-11-23T" since \
+    "Z\",\"version_deployed\":" deployed "}"
 #define FELL "{\"value\":0.531,\"lo\":0.49,\"hi\":0.57}"
 
 static void read_view(const char *json, struct server_view *v)
@@ -86,6 +91,36 @@ TEST(story_claims_only_what_changed)
          "retenções 0,4x.",
          "device_age_days is null or at its default in 12.6% of decisions since 14:41; holds "
          "0.4x.");
+}
+
+#define DEPLOYED(stages) TROUBLE(stages, "55.1", "0.021", FELL, REASON("fallback", "crit"))
+#define SAID_PT                                                                         \
+    "12,4% das decisões usam contingência (fallback) desde 14:41; retenções 2,1x, " \
+    "precisão 53,1% (era 84,2%), latência sem mudança (p99 55 ms)"
+#define SAID_EN                                                                              \
+    "12.4% of decisions use a fallback since 14:41; holds 2.1x, precision 53.1% (was 84.2%)" \
+    ", latency unchanged (p99 55 ms)"
+
+TEST(story_tells_a_deploy_of_the_last_fifteen_minutes)
+{
+    says(CALM, DEPLOYED(STAGE("features", "2.8.1", "17:41:00", "true")),
+         SAID_PT "; features em 2.8.1 desde 14:41.", SAID_EN "; features at 2.8.1 since 14:41.");
+    /* Fifteen minutes are in, a second more is not; nor is what comes after the status. */
+    says(CALM, DEPLOYED(STAGE("act", "3", "17:26:05", "true")), SAID_PT "; act em 3 desde 14:26.",
+         SAID_EN "; act at 3 since 14:26.");
+    says(CALM, DEPLOYED(STAGE("act", "3", "17:26:04", "true")), SAID_PT ".", SAID_EN ".");
+    says(CALM, DEPLOYED(STAGE("act", "3", "17:41:06", "true")), SAID_PT ".", SAID_EN ".");
+    /* What was there when the stage was first seen is no deploy. */
+    says(CALM, DEPLOYED(STAGE("act", "3", "17:40:00", "false")), SAID_PT ".", SAID_EN ".");
+    /* The newest of several, the first of equally new ones. */
+    says(CALM,
+         DEPLOYED(STAGE("enrich", "1", "17:30:00", "true") "," STAGE(
+             "features", "2.8.1", "17:40:00", "true") "," STAGE("act", "3", "17:40:00", "true")),
+         SAID_PT "; features em 2.8.1 desde 14:40.", SAID_EN "; features at 2.8.1 since 14:40.");
+    /* Without an onset there is nothing that it came before. */
+    says(NULL, DEPLOYED(STAGE("features", "2.8.1", "17:41:00", "true")),
+         "12,4% das decisões usam contingência (fallback); decisão p99 55 ms.",
+         "12.4% of decisions use a fallback; decision p99 55 ms.");
 }
 
 TEST(story_of_one_look_has_no_past)

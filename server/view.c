@@ -156,6 +156,13 @@ static void read_pillar(const struct json_doc *d, const struct json_token *o,
     reasons_sort(out);
 }
 
+static int64_t time_of(const struct json_doc *d, const struct json_token *object, const char *key)
+{
+    const struct json_token *t = member(d, object, key);
+    int64_t t_ns;
+    return t && t->kind == JSON_STR && time_parse(t->v.str, &t_ns) ? t_ns : T_NS_NONE;
+}
+
 static void read_pipeline(const struct json_doc *d, const struct json_token *o,
                           struct server_view *out)
 {
@@ -191,6 +198,10 @@ static void read_pipeline(const struct json_doc *d, const struct json_token *o,
         s->duplicates = number(d, t, "duplicates");
         s->retries = number(d, t, "retries");
         s->lost_after = number(d, t, "lost_after");
+        text(d, t, "version", &s->version);
+        s->version_since_ns = time_of(d, t, "version_since");
+        const struct json_token *deployed = member(d, t, "version_deployed");
+        s->version_deployed = deployed && deployed->kind == JSON_TRUE;
         i = t->next;
     }
 }
@@ -274,13 +285,16 @@ bool server_view_read(struct json_parser *p, struct str json, struct server_view
         return err_set(e, ERR_INPUT, "expected the status of a farol: an object with \"state\"");
     }
     out->state = state_of(state);
-    out->t_ns = T_NS_NONE;
+    out->t_ns = time_of(&d, root, "time");
     text(&d, root, "version", &out->version);
-    const struct json_token *time = member(&d, root, "time");
-    if (time && time->kind == JSON_STR && !time_parse(time->v.str, &out->t_ns)) {
-        out->t_ns = T_NS_NONE;
-    }
     read_pipeline(&d, member(&d, root, "pipeline"), out);
     read_model(&d, member(&d, root, "model"), out);
     return true;
+}
+
+bool server_view_is_changed(const struct server_view *v, const struct view_stage *s)
+{
+    return s->version_deployed && s->version.n > 0 && v->t_ns != T_NS_NONE &&
+           s->version_since_ns != T_NS_NONE && s->version_since_ns <= v->t_ns &&
+           s->version_since_ns >= v->t_ns - VIEW_CHANGED_NS;
 }

@@ -58,7 +58,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             check_frame(buf_str(&out), widths[i]);
         }
         buf_reset(&out);
-        server_status_text(v, LANG_PT, false, false, &out);
+        server_status_text(v, LANG_PT, false, false, -3 * 3600, &out);
         server_status_line(v, story, LANG_EN, true, -3 * 3600, &out);
         check_frame(buf_str(&out), UINT32_MAX);
         buf_release(&out);

@@ -14,7 +14,8 @@
 #define VIEW_REASONS_MAX    8
 #define VIEW_DECISIONS_MAX  8
 #define VIEW_VERSIONS_MAX   4
-#define VIEW_TEXT_BYTES     272 /* the longest reason of a pillar is 255 */
+#define VIEW_CHANGED_NS     (15 * 60 * NS_PER_S) /* what is told as new */
+#define VIEW_TEXT_BYTES     272                  /* the longest reason of a pillar is 255 */
 #define VIEW_TOKENS_MAX     4096
 #define VIEW_JSON_BYTES_MAX (1U << 20)
 
@@ -54,6 +55,9 @@ struct view_pillar {
 struct view_stage {
     struct view_text name;
     double rate_per_s, errors_per_s, p50_ms, p99_ms, queue_p99_ms, duplicates, retries, lost_after;
+    struct view_text version; /* the newest that sends events; empty when not given */
+    int64_t version_since_ns; /* T_NS_NONE when not given */
+    bool version_deployed;    /* it was not there when the stage was first seen */
 };
 
 struct view_estimate {
@@ -61,7 +65,7 @@ struct view_estimate {
     struct view_text cohort;
 };
 
-/* By value, about 30 KB; no memory of its own. */
+/* By value, about 35 KB; no memory of its own. */
 struct server_view {
     struct view_text version;
     int64_t t_ns; /* of the server's clock; T_NS_NONE when not given */
@@ -91,6 +95,9 @@ static inline struct str view_str(const struct view_text *t)
 {
     return (struct str){t->p, t->n};
 }
+
+/* Was the version of s, a stage of v, deployed within VIEW_CHANGED_NS before the status? */
+bool server_view_is_changed(const struct server_view *v, const struct view_stage *s);
 
 /* ERR_INPUT: not JSON, or not an object with "state". Linear in the text. */
 MUST_USE bool server_view_read(struct json_parser *p, struct str text, struct server_view *out,

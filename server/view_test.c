@@ -45,6 +45,12 @@ TEST(view_reads_the_whole_status)
     assert_str(view_str(&v.stages[1].name), STR("enrich"));
     assert_true(v.stages[1].p99_ms > 87.3 && v.stages[1].p99_ms < 87.5);
     assert_true(isnan(v.stages[6].queue_p99_ms));
+    assert_str(view_str(&v.stages[2].version), STR("2.8.1"));
+    assert_int_equal(v.stages[2].version_since_ns, v.t_ns - 722750 * NS_PER_MS);
+    assert_int_equal(v.stages[1].version_since_ns, T_NS_NONE);
+    assert_true(server_view_is_changed(&v, &v.stages[2]));
+    assert_false(server_view_is_changed(&v, &v.stages[3])); /* was there before */
+    assert_false(server_view_is_changed(&v, &v.stages[1])); /* no word of a version */
     assert_int_equal(v.decisions_count, 5);
     assert_true(v.decisions[1].share > 0.0209 && v.decisions[1].share < 0.0211);
     assert_str(view_str(&v.feature_name), STR("device_age_days"));

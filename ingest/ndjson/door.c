@@ -196,6 +196,9 @@ static void add_error(struct ndjson_request *rq, const struct err *e)
 static bool take_line(struct ndjson_request *rq, struct str line, struct err *e)
 {
     rq->line++;
+    if (rq->line == 1 && str_starts(line, STR("\xEF\xBB\xBF"))) {
+        line = str_sub(line, 3, line.n); /* a byte order mark, as some editors and exports write */
+    }
     if (line.n > 0 && line.p[line.n - 1] == '\r') {
         line.n--;
     }

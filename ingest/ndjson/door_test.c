@@ -244,6 +244,18 @@ TEST(good_and_bad_lines_in_one_body)
     assert_int_equal(world_close(&w), 2);
 }
 
+TEST(a_byte_order_mark_costs_no_line)
+{
+    struct world w;
+    world_open(&w, "", 1 << 20);
+    /* At the start of a body it is a mark, elsewhere it is not JSON. */
+    assert_int_equal(post(&w, STR("\xEF\xBB\xBF" LABEL "\n\xEF\xBB\xBF" LABEL), NULL), 200);
+    assert_true(
+        str_starts(buf_str(&w.answer.body),
+                   STR("{\"accepted\":1,\"rejected\":1,\"errors\":[{\"line\":2,\"column\":1,")));
+    assert_int_equal(world_close(&w), 1);
+}
+
 TEST(only_bad_lines_are_a_bad_request_and_nothing_is_nothing)
 {
     struct world w;
