@@ -22,7 +22,8 @@
 #define RUN_BYTES_OVERHEAD 256u
 
 void model_join_init(struct model_join *j, struct mem *m, const struct os *os, const char *dir,
-                     struct log *log, uint32_t shard, uint32_t rows_max, uint64_t dims_hash)
+                     struct log *log, uint32_t shard, uint32_t rows_max, size_t filter_bytes_max,
+                     uint64_t dims_hash)
 {
     *j = (struct model_join){.mem = m,
                              .os = os,
@@ -30,6 +31,7 @@ void model_join_init(struct model_join *j, struct mem *m, const struct os *os, c
                              .log = log,
                              .shard = shard,
                              .rows_max = rows_max,
+                             .filters = {.mem = m, .bytes_max = filter_bytes_max},
                              .dims_hash = dims_hash,
                              .rows_free = MODEL_NIL};
     model_ids_init(&j->ids, m);
@@ -43,11 +45,15 @@ void model_join_release(struct model_join *j)
     }
     mem_give(j->mem, j->chunks, j->chunks_cap * sizeof *j->chunks);
     mem_give(j->mem, j->parts, j->parts_cap * sizeof *j->parts);
+    for (uint32_t i = 0; i < j->runs_count; i++) {
+        model_filters_drop(&j->filters, &j->runs[i]);
+    }
     mem_give(j->mem, j->runs, j->runs_cap * sizeof *j->runs);
     mem_give(j->mem, j->names, j->names ? MODEL_RUN_NAMES_MAX * sizeof *j->names : 0);
     model_ids_release(&j->ids);
     buf_release(&j->head);
-    model_join_init(j, j->mem, j->os, j->dir, j->log, j->shard, j->rows_max, j->dims_hash);
+    model_join_init(j, j->mem, j->os, j->dir, j->log, j->shard, j->rows_max, j->filters.bytes_max,
+                    j->dims_hash);
 }
 
 int32_t model_hour_of(const struct e2e *id)
@@ -177,6 +183,16 @@ static bool run_file_write(struct model_join *j, const struct model_run *run, st
     return path_join(path, sizeof path, j->dir, file, e) && file_replace(j->os, path, bytes, e);
 }
 
+/* The filter that ends the bytes of a file, kept in memory when there is room. */
+static void filter_keep(struct model_join *j, struct model_run *run, struct str bytes)
+{
+    size_t n = model_filter_bytes(run->rows);
+    char *to = model_filters_take(&j->filters, j->runs, j->runs_count, run);
+    if (to != NULL) {
+        memcpy(to, bytes.p + bytes.n - n, n);
+    }
+}
+
 static bool part_write(struct model_join *j, const struct model_names *names,
                        const struct model_part *part, struct err *e)
 {
@@ -185,8 +201,8 @@ static bool part_write(struct model_join *j, const struct model_names *names,
         d.base[k] = d.map_count;
         d.map_count += model_names_count(names, k);
     }
-    size_t bytes_max =
-        (size_t)part->rows * (MODEL_RUN_ROW_BYTES + 1) + d.map_count * 258 + RUN_BYTES_OVERHEAD;
+    size_t bytes_max = (size_t)part->rows * (MODEL_RUN_ROW_BYTES + 1) +
+                       model_filter_bytes(part->rows) + d.map_count * 258 + RUN_BYTES_OVERHEAD;
     struct buf b;
     buf_init(&b, j->mem, bytes_max);
     void *runs = j->runs;
@@ -201,9 +217,10 @@ static bool part_write(struct model_join *j, const struct model_names *names,
     }
     part_rows(j, names, part, &d, rows);
     model_run_write(&b, part->hour, j->dims_hash, d.names, d.names_count, rows, part->rows);
-    struct model_run run = {part->hour, j->shard, j->run_next, part->rows};
+    struct model_run run = {part->hour, j->shard, j->run_next, part->rows, NULL};
     ok = buf_ok(&b, e) && run_file_write(j, &run, buf_str(&b), e);
     if (ok) {
+        filter_keep(j, &run, buf_str(&b));
         j->runs[j->runs_count++] = run;
         j->run_next++;
     }
@@ -318,6 +335,9 @@ static bool find_in_run(struct model_join *j, struct model_names *names,
     char path[PATH_BYTES_MAX];
     struct err e = {0};
     bool found = false;
+    if (!model_run_may(run, id)) {
+        return false;
+    }
     model_run_file(run, file);
     bool ok = names_scratch(j) && path_join(path, sizeof path, j->dir, file, &e) &&
               model_run_find(j->os, path, id, j->dims_hash, &j->head, j->names, out, &found, &e);

@@ -37,6 +37,7 @@ struct model_run {
     int32_t hour; /* since 1970, of the ids' minute */
     uint32_t shard, number;
     uint32_t rows;
+    char *filter; /* what model_filters_take took, NULL = none in memory; filter.c */
 };
 
 /* A name of the file's own dictionary. */
@@ -49,6 +50,7 @@ struct model_run_header {
     int32_t hour;
     uint32_t rows, names;
     uint32_t data_off; /* where the blocks begin */
+    bool filter;       /* the file ends with one */
     uint64_t dims_hash;
 };
 
@@ -75,6 +77,41 @@ MUST_USE bool model_run_find(const struct os *os, const char *path, struct hash1
                              uint64_t dims_hash, struct buf *head, struct model_run_name *names,
                              struct model_row *out, bool *found, struct err *e);
 int model_row_cmp(const void *a, const void *b);
+/* The filter of an open file into `to` (model_filter_bytes(run->rows)), checked. Files of version 1
+ * have none: ERR_CORRUPT. */
+MUST_USE bool model_run_filter_read(const struct os *os, int fd, const char *path,
+                                    const struct model_run *run, char *to, struct err *e);
+
+/* ---- filters of runs: filter.c ---- */
+
+size_t model_filter_bytes(uint32_t rows);
+void model_filter_add(char *filter, size_t bytes, struct hash128 id);
+bool model_filter_may(const char *filter, size_t bytes, struct hash128 id);
+uint64_t model_filter_sum(const char *filter, int32_t hour, uint32_t rows);
+
+/* The filters in memory of one list of runs. */
+struct model_filters {
+    struct mem *mem; /* borrows */
+    size_t bytes, bytes_max;
+    bool refused; /* a filter found no room; cleared by the tick */
+};
+
+/* false: the id is certainly not in the run. */
+bool model_run_may(const struct model_run *run, struct hash128 id);
+/* Room for the filter of run, zeroed; filters of earlier hours in the list (and of the same one)
+ * make room. NULL: no room or no memory. run may be outside the list. */
+char *model_filters_take(struct model_filters *f, struct model_run *runs, uint32_t count,
+                         struct model_run *run);
+void model_filters_drop(struct model_filters *f, struct model_run *run);
+/* Drops one filter of the oldest hour, up to hour_max. false: there is none. */
+bool model_filters_drop_oldest(struct model_filters *f, struct model_run *runs, uint32_t count,
+                               int32_t hour_max);
+/* A new bound; the oldest hours go until it holds. */
+void model_filters_bound(struct model_filters *f, struct model_run *runs, uint32_t count,
+                         size_t bytes_max);
+/* Reads only the filter of the file. true without a filter when there is no room. */
+MUST_USE bool model_filters_load(struct model_filters *f, const struct os *os, const char *dir,
+                                 struct model_run *run, struct err *e);
 
 /* ---- rows of a shard: join.c ---- */
 
@@ -104,6 +141,7 @@ struct model_join {
     struct model_run *runs; /* owns; written by this shard since it was made */
     size_t runs_cap;
     uint32_t runs_count;
+    struct model_filters filters; /* of runs */
     uint32_t shard, run_next;
     uint64_t dims_hash; /* of the configured segment dimensions */
     bool dir_made;
@@ -115,7 +153,8 @@ struct model_join {
 struct model_names;
 
 void model_join_init(struct model_join *j, struct mem *m, const struct os *os, const char *dir,
-                     struct log *log, uint32_t shard, uint32_t rows_max, uint64_t dims_hash);
+                     struct log *log, uint32_t shard, uint32_t rows_max, size_t filter_bytes_max,
+                     uint64_t dims_hash);
 void model_join_release(struct model_join *j);
 static inline struct model_row *model_join_row(const struct model_join *j, uint32_t idx)
 {

@@ -3,10 +3,11 @@
  * They exist because a label may come 80 + 7 days after its decision, and 90 days of decisions
  * do not fit in memory. The id carries its minute, so a label leads to its hour's files without
  * an index; ids are hashes, hence uniform, so that interpolation finds the block in one or two
- * reads.
+ * reads. A filter at the end, kept in memory as far as there is room (filter.c), spares most of
+ * them.
  *
  *   off  size  field
- *     0     8  magic "FRLJOIN1"
+ *     0     8  magic "FRLJOIN2"; "FRLJOIN1" is the same without the filter, and still read
  *     8     8  XXH3-64 of the bytes from 16 to the first block
  *    16     4  hour since 1970 (int32), of the minute in the ids
  *    20     4  rows, 1..2^28
@@ -20,6 +21,11 @@
  *     8   64k  rows: id hi, id lo, t_ns, score (f64, NaN = none), amount in centavos,
  *              8 x u16 value, u16 version, u8 verdict, u8 0, u32 0. Values and version are
  *              0 = missing, 1 = other, or 2 + name.
+ *   then       the filter:
+ *     0     8  XXH3-64 of its bytes, seeded with hour << 32 | rows
+ *     8  64 b  b = ceil(12 x rows / 512) blocks of 64 bytes. Of an id: block
+ *              ((hi >> 32) x b) >> 32; with x = lo ^ lo >> 32, bits x >> 9 i & 511 of the block
+ *              for i = 0..6, bit n in byte n / 8 with weight 1 << n % 8.
  *
  * Invariants: ids strictly increase by (hi, lo). A file is written whole, synced and renamed
  * before any checkpoint names it, and never changed. Little-endian. */
@@ -36,7 +42,8 @@
 #define BLOCK_BYTES  (8u + MODEL_RUN_BLOCK_ROWS * MODEL_RUN_ROW_BYTES)
 #define DICT_MAX     (MODEL_RUN_NAMES_MAX * 257u)
 
-static const char magic[8] = {'F', 'R', 'L', 'J', 'O', 'I', 'N', '1'};
+static const char magic[8] = {'F', 'R', 'L', 'J', 'O', 'I', 'N', '2'};
+static const char magic_1[8] = {'F', 'R', 'L', 'J', 'O', 'I', 'N', '1'};
 
 int model_row_cmp(const void *a, const void *b)
 {
@@ -101,6 +108,22 @@ static void row_write(struct buf *b, const struct model_row *r)
     buf_u32le(b, 0);
 }
 
+static void filter_write(struct buf *b, int32_t hour, const struct model_row *rows,
+                         uint32_t rows_count)
+{
+    size_t bytes = model_filter_bytes(rows_count);
+    char *p = buf_room(b, 8 + bytes);
+    if (p == NULL) {
+        return;
+    }
+    memset(p, 0, 8 + bytes);
+    for (uint32_t i = 0; i < rows_count; i++) {
+        model_filter_add(p + 8, bytes, rows[i].id);
+    }
+    put_u64le(p, model_filter_sum(p + 8, hour, rows_count));
+    b->n += 8 + bytes;
+}
+
 void model_run_write(struct buf *b, int32_t hour, uint64_t dims_hash,
                      const struct model_run_name *names, uint32_t names_count,
                      const struct model_row *rows, uint32_t rows_count)
@@ -135,6 +158,7 @@ void model_run_write(struct buf *b, int32_t hour, uint64_t dims_hash,
             put_u64le(b->p + block, hash64_seed(body, at / MODEL_RUN_BLOCK_ROWS));
         }
     }
+    filter_write(b, hour, rows, rows_count);
 }
 
 bool model_run_header_read(struct str bytes, struct model_run_header *out,
@@ -148,7 +172,8 @@ bool model_run_header_read(struct str bytes, struct model_run_header *out,
     uint32_t dict_bytes = rd_u32le(&r);
     out->names = rd_u32le(&r);
     out->dims_hash = rd_u64le(&r);
-    if (r.failed || !str_eq(m, str_of(magic, sizeof magic))) {
+    out->filter = str_eq(m, str_of(magic, sizeof magic));
+    if (r.failed || !(out->filter || str_eq(m, str_of(magic_1, sizeof magic_1)))) {
         return err_set(e, ERR_CORRUPT, "expected a join run, found other bytes");
     }
     if (out->rows == 0 || out->rows > MODEL_RUN_ROWS_MAX || out->names > MODEL_RUN_NAMES_MAX ||
@@ -215,6 +240,38 @@ static bool block_check(const char *p, uint32_t rows, uint32_t block, struct err
     return true;
 }
 
+/* Offset of the filter's checksum. */
+static uint64_t filter_off(uint64_t data_off, uint32_t rows)
+{
+    uint64_t blocks = (rows + MODEL_RUN_BLOCK_ROWS - 1) / MODEL_RUN_BLOCK_ROWS;
+    return data_off + blocks * 8 + (uint64_t)rows * MODEL_RUN_ROW_BYTES;
+}
+
+/* Only the sizes are taken from the header: were they wrong, so would be the checksum. */
+bool model_run_filter_read(const struct os *os, int fd, const char *path,
+                           const struct model_run *run, char *to, struct err *e)
+{
+    char head[HEADER_BYTES];
+    char sum[8];
+    if (!file_pread_all(os, fd, head, sizeof head, 0, path, e)) {
+        return false;
+    }
+    uint64_t dict_bytes = get_u32le(head + 24);
+    uint64_t off = filter_off(HEADER_BYTES + dict_bytes, run->rows);
+    if (memcmp(head, magic, sizeof magic) != 0 || get_u32le(head + 20) != run->rows ||
+        dict_bytes > DICT_MAX) {
+        return err_set(e, ERR_CORRUPT, "'%s' has no filter", path);
+    }
+    if (!file_pread_all(os, fd, sum, sizeof sum, off, path, e) ||
+        !file_pread_all(os, fd, to, model_filter_bytes(run->rows), off + sizeof sum, path, e)) {
+        return false;
+    }
+    if (get_u64le(sum) != model_filter_sum(to, run->hour, run->rows)) {
+        return err_set(e, ERR_CORRUPT, "checksum of the filter of '%s' does not match", path);
+    }
+    return true;
+}
+
 bool model_run_validate(struct str bytes, struct err *e)
 {
     struct model_run_header h;
@@ -222,10 +279,16 @@ bool model_run_validate(struct str bytes, struct err *e)
         return false;
     }
     uint32_t blocks = (h.rows + MODEL_RUN_BLOCK_ROWS - 1) / MODEL_RUN_BLOCK_ROWS;
-    size_t want = h.data_off + (size_t)blocks * 8 + (size_t)h.rows * MODEL_RUN_ROW_BYTES;
+    size_t rows_end = filter_off(h.data_off, h.rows);
+    size_t filter_bytes = model_filter_bytes(h.rows);
+    size_t want = rows_end + (h.filter ? 8 + filter_bytes : 0);
     if (bytes.n != want) {
         return err_set(e, ERR_CORRUPT, "a join run should have %zu bytes, found %zu", want,
                        bytes.n);
+    }
+    const char *filter = h.filter ? bytes.p + rows_end + 8 : NULL;
+    if (filter != NULL && get_u64le(filter - 8) != model_filter_sum(filter, h.hour, h.rows)) {
+        return err_set(e, ERR_CORRUPT, "checksum of a join run's filter does not match");
     }
     struct model_row last = {0};
     for (uint32_t block = 0; block < blocks; block++) {
@@ -242,53 +305,85 @@ bool model_run_validate(struct str bytes, struct err *e)
             if ((block > 0 || i > 0) && model_row_cmp(&last, &row) >= 0) {
                 return err_set(e, ERR_CORRUPT, "ids of a join run are out of order");
             }
+            if (filter != NULL && !model_filter_may(filter, filter_bytes, row.id)) {
+                return err_set(e, ERR_CORRUPT, "an id of a join run is not in its filter");
+            }
             last = row;
         }
     }
     return true;
 }
 
-/* Reads block by block: guesses where the id lies between the known neighbours, then halves. */
+/* Order of the id to the id of row i of a block: only the key is read. */
+static int key_cmp(struct hash128 id, const char *block, uint32_t i)
+{
+    const char *p = block + 8 + (size_t)i * MODEL_RUN_ROW_BYTES;
+    uint64_t hi = get_u64le(p);
+    uint64_t lo = get_u64le(p + 8);
+    if (id.hi != hi) {
+        return id.hi < hi ? -1 : 1;
+    }
+    return id.lo < lo ? -1 : id.lo > lo;
+}
+
+/* First row of the block that is not below the id; rows when all are. */
+static uint32_t row_at(struct hash128 id, const char *block, uint32_t rows)
+{
+    uint32_t lo = 0;
+    for (uint32_t hi = rows; lo < hi;) {
+        uint32_t mid = lo + (hi - lo) / 2;
+        if (key_cmp(id, block, mid) > 0) {
+            lo = mid + 1;
+        } else {
+            hi = mid;
+        }
+    }
+    return lo;
+}
+
+/* Blocks that n ids of a space of 2^64 are apart, when there are `blocks`. */
+static uint32_t blocks_apart(uint64_t n, uint32_t blocks)
+{
+    return (uint32_t)((double)n / 18446744073709551616.0 * blocks);
+}
+
+/* Reads block by block: guesses where the id lies, then again from the first key found there,
+ * and halves when guesses do not help (ids that are not uniform). */
 static bool find_in_blocks(const struct os *os, int fd, const char *path,
                            const struct model_run_header *h, struct hash128 id,
                            struct model_row *out, bool *found, struct err *e)
 {
-    char block_bytes[BLOCK_BYTES];
-    const struct model_row key = {.id = id};
+    char block[BLOCK_BYTES];
+    const uint32_t blocks = (h->rows + MODEL_RUN_BLOCK_ROWS - 1) / MODEL_RUN_BLOCK_ROWS;
     uint32_t lo = 0;
-    uint32_t hi = (h->rows + MODEL_RUN_BLOCK_ROWS - 1) / MODEL_RUN_BLOCK_ROWS;
-    uint32_t at = (uint32_t)((double)id.hi / 18446744073709551616.0 * hi);
-    for (uint32_t step = 0; lo < hi && step < 64; step++) {
-        at = step == 0 || (step < 3 && at >= lo && at < hi) ? at : lo + (hi - lo) / 2;
-        at = at >= hi ? hi - 1 : at;
+    uint32_t hi = blocks;
+    uint32_t at = blocks_apart(id.hi, blocks);
+    for (uint32_t step = 0; lo < hi; step++) {
+        at = step < 4 ? at : lo + (hi - lo) / 2;
+        at = at < lo ? lo : at >= hi ? hi - 1 : at;
         uint32_t rows = block_rows(h, at);
-        if (!file_pread_all(os, fd, block_bytes, 8 + (size_t)rows * MODEL_RUN_ROW_BYTES,
+        if (!file_pread_all(os, fd, block, 8 + (size_t)rows * MODEL_RUN_ROW_BYTES,
                             h->data_off + (uint64_t)at * BLOCK_BYTES, path, e) ||
-            !block_check(block_bytes, rows, at, e)) {
+            !block_check(block, rows, at, e)) {
             return false;
         }
-        int side = 1;
-        for (uint32_t i = 0; i < rows && side > 0; i++) {
-            struct model_row row;
-            if (!row_read(block_bytes + 8 + (size_t)i * MODEL_RUN_ROW_BYTES, h->names, &row, e)) {
-                return false;
-            }
-            side = model_row_cmp(&key, &row);
-            if (side == 0) {
-                *out = row;
-                *found = true;
-                return true;
-            }
-            if (side < 0 && i > 0) {
-                return true; /* between two rows of one block: it is not there */
-            }
+        uint32_t i = row_at(id, block, rows);
+        if (i < rows && key_cmp(id, block, i) == 0) {
+            *found = row_read(block + 8 + (size_t)i * MODEL_RUN_ROW_BYTES, h->names, out, e);
+            return *found;
         }
-        if (side < 0) {
+        if (i > 0 && i < rows) {
+            return true; /* between two rows of one block: it is not there */
+        }
+        uint64_t key = get_u64le(block + 8);
+        if (i == 0) {
             hi = at;
-            at = at > 0 ? at - 1 : 0;
+            uint32_t back = blocks_apart(key - id.hi, blocks) + 1;
+            at = back < at ? at - back : 0;
         } else {
             lo = at + 1;
-            at = at + 1;
+            uint32_t on = blocks_apart(id.hi - key, blocks);
+            at += on > 0 ? on : 1;
         }
     }
     return true;

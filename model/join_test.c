@@ -16,12 +16,20 @@ struct store {
     struct model_join j;
 };
 
-static void store_init(struct store *s, uint32_t rows_max)
+/* Every test of files passes with filters and without. */
+static const size_t budgets[] = {16 << 20, 0};
+
+static void store_init_with(struct store *s, uint32_t rows_max, size_t filter_bytes)
 {
     mem_init(&s->m, 0);
     s->sim = simos_new(3);
     model_names_init(&s->names, &s->m, 8, 8);
-    model_join_init(&s->j, &s->m, simos_os(s->sim), "join", NULL, 0, rows_max, 42);
+    model_join_init(&s->j, &s->m, simos_os(s->sim), "join", NULL, 0, rows_max, filter_bytes, 42);
+}
+
+static void store_init(struct store *s, uint32_t rows_max)
+{
+    store_init_with(s, rows_max, budgets[0]);
 }
 
 static void store_release(struct store *s)
@@ -58,11 +66,11 @@ static void check_row(struct store *s, uint64_t i, int32_t hour)
     assert_memory_equal(got->dims, want.dims, sizeof want.dims);
 }
 
-TEST(join_rows_survive_spilling_and_come_back)
+static void check_spilling(size_t filter_bytes)
 {
     struct store s;
     struct model_row scratch;
-    store_init(&s, 1000);
+    store_init_with(&s, 1000, filter_bytes);
     for (uint64_t i = 0; i < 6000; i++) {
         struct model_row r = row_of(&s, i);
         assert_true(model_join_add(&s.j, &s.names, HOUR0 + (int32_t)(i / 300), &r));
@@ -80,14 +88,22 @@ TEST(join_rows_survive_spilling_and_come_back)
     assert_true(model_join_add(&s.j, &s.names, HOUR0, &late));
     check_row(&s, 9000, HOUR0);
     check_row(&s, 5, HOUR0);
+    assert_int_equal(s.j.filters.bytes > 0, filter_bytes > 0);
     store_release(&s);
 }
 
-TEST(join_one_large_run_is_searched_right)
+TEST(join_rows_survive_spilling_and_come_back)
+{
+    for (size_t i = 0; i < ARRAY_LEN(budgets); i++) {
+        check_spilling(budgets[i]);
+    }
+}
+
+static void check_large_run(size_t filter_bytes)
 {
     struct store s;
     struct model_row scratch;
-    store_init(&s, 20000);
+    store_init_with(&s, 20000, filter_bytes);
     for (uint64_t i = 0; i < 20001; i++) {
         struct model_row r = row_of(&s, i);
         assert_true(model_join_add(&s.j, &s.names, HOUR0, &r));
@@ -97,7 +113,15 @@ TEST(join_one_large_run_is_searched_right)
         check_row(&s, i, HOUR0);
         assert_null(model_join_find(&s.j, &s.names, NULL, 0, id_of(i + 50000), HOUR0, &scratch));
     }
+    assert_int_equal(s.j.read_failures, 0);
     store_release(&s);
+}
+
+TEST(join_one_large_run_is_searched_right)
+{
+    for (size_t i = 0; i < ARRAY_LEN(budgets); i++) {
+        check_large_run(budgets[i]);
+    }
 }
 
 TEST(join_damage_is_found_and_counted)
@@ -125,6 +149,10 @@ TEST(join_damage_is_found_and_counted)
         b.p[at] ^= 16;
     }
     assert_false(model_run_validate(str_of(b.p, b.n - 1), &e));
+    /* Damaged rows behind an intact filter, and the file of the version without one. */
+    b.p[7] = '1';
+    assert_false(model_run_validate(buf_str(&b), &e));
+    assert_true(model_run_validate(str_of(b.p, b.n - 8 - model_filter_bytes(201)), &e));
     for (uint64_t at = 0; at < b.n; at += 64) {
         assert_true(simos_flip(s.sim, path, at, 3));
     }
@@ -170,7 +198,7 @@ TEST(join_drops_old_hours)
 
 TEST(join_file_names_round_trip)
 {
-    const struct model_run runs[] = {{0, 0, 0, 0}, {-5, 1, 2, 0}, {438291, 63, UINT32_MAX, 0}};
+    const struct model_run runs[] = {{0}, {-5, 1, 2, 0, NULL}, {438291, 63, UINT32_MAX, 0, NULL}};
     for (size_t i = 0; i < ARRAY_LEN(runs); i++) {
         char name[MODEL_RUN_FILE_BYTES];
         struct model_run back;

@@ -322,7 +322,7 @@ static void load_runs(struct loader *l)
 {
     uint32_t count = get_count(l, 16);
     for (uint32_t i = 0; i < count && fine(l); i++) {
-        struct model_run run;
+        struct model_run run = {0};
         load_run(l, &run);
         l->memory = !fine(l) || model_runs_add(l->m, &run);
     }
@@ -471,8 +471,31 @@ static void count_lost(struct model *m)
     m->runs_count = kept;
 }
 
+/* Filters of the newest files, as many as there is room for while the shards keep theirs. */
+static void load_filters(struct model *m, void *const *states, uint32_t n)
+{
+    size_t left = (size_t)m->c->join_filter_bytes;
+    for (uint32_t k = 0; k < n; k++) {
+        size_t bytes = model_shard_of(states, k)->join.filters.bytes;
+        left -= bytes < left ? bytes : left;
+    }
+    size_t half = (size_t)m->c->join_filter_bytes / 2;
+    m->filters.bytes_max = left < half ? left : half;
+    m->filters.refused = false;
+    for (uint32_t i = m->runs_count; i-- > 0 && !m->filters.refused;) {
+        struct err e = {0};
+        if (!model_filters_load(&m->filters, m->os, m->dir, &m->runs[i], &e)) {
+            log_err(m->log, LOG_WARN, "model", &e);
+        }
+    }
+    model_filters_balance(m, states, n);
+}
+
 static void empty(struct model *m, void *const *states, uint32_t n)
 {
+    for (uint32_t i = 0; i < m->runs_count; i++) {
+        model_filters_drop(&m->filters, &m->runs[i]);
+    }
     for (uint32_t k = 0; k < n; k++) {
         model_shard_reset(model_shard_of(states, k));
     }
@@ -533,6 +556,7 @@ bool model_load(void *app, void *const *states, uint32_t n, struct str bytes, st
     if (fine(&l) && rd_left(&l.r) == 0) {
         model_runs_sort(l.m);
         count_lost(l.m);
+        load_filters(l.m, states, n);
         return true;
     }
     size_t at = bytes.n - rd_left(&l.r);

@@ -19,6 +19,7 @@ static void init(struct model_config *c, struct str segments[2])
                                .labels_max = 1000,
                                .labels_pending_max = 100,
                                .join_rows_max = 1000,
+                               .join_filter_bytes = 4096,
                                .versions_max = 8,
                                .segment_values_max = 8,
                                .features_max = 16,

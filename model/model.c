@@ -26,6 +26,7 @@ bool model_new(const struct model_config *c, const struct os *os, const char *di
                         .dir_bytes = dir_bytes,
                         .watermark_ns = T_NS_NONE,
                         .day_first = INT32_MIN,
+                        .filters = {.mem = m},
                         .sweep = true};
     intern_init(&x->baseline_names, m, (uint32_t)c->features_max + 1);
     model_log10_table(x->log10_table);
@@ -57,6 +58,9 @@ void model_free(struct model *m)
         return;
     }
     model_baselines_release(m);
+    for (uint32_t i = 0; i < m->runs_count; i++) {
+        model_filters_drop(&m->filters, &m->runs[i]);
+    }
     mem_give(m->mem, m->runs, m->runs_cap * sizeof *m->runs);
     mem_give(m->mem, m->leaving, m->leaving_cap * sizeof *m->leaving);
     mem_give(m->mem, m->work, sizeof *m->work);

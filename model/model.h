@@ -33,7 +33,7 @@ struct model_config {
     uint32_t defaults_count;
     uint32_t positive; /* bit v set: enum verdict v counts as "predicted positive" */
     int64_t retention_days, mature_days;
-    int64_t cohort_days_max, labels_max, labels_pending_max, join_rows_max;
+    int64_t cohort_days_max, labels_max, labels_pending_max, join_rows_max, join_filter_bytes;
     int64_t versions_max, segment_values_max, features_max;
     int64_t labels_silent_ms; /* no label for so long while decisions flow: the feed has stopped */
     struct model_objectives {

@@ -127,6 +127,8 @@ struct model {
     struct model_run *runs; /* owns, by hour: files of the checkpoint that was loaded */
     size_t runs_cap;
     uint32_t runs_count;
+    struct model_filters
+        filters; /* of runs: at most half of the budget, the shards have the rest */
     /* Files on their way out: dropped from the manifest, deleted when two checkpoints do not
      * name them. */
     struct model_leaving {
@@ -185,6 +187,10 @@ void model_apply(void *state, const struct record *rec, const struct record_read
 void model_tick(void *app, void *const *states, uint32_t n, int64_t now_ns);
 bool model_runs_add(struct model *m, const struct model_run *run);
 void model_runs_sort(struct model *m);
+/* A shard's part of what the filters of the manifest leave of the budget. */
+size_t model_filters_share(const struct model *m, uint32_t shards);
+/* At rest: when a shard had no room, the manifest gives up the oldest of its filters. */
+void model_filters_balance(struct model *m, void *const *states, uint32_t n);
 
 /* gather.c: quality of what a query names, all shards merged. false without memory. */
 MUST_USE bool model_gather(struct model *m, void *const *states, uint32_t n,

@@ -254,6 +254,7 @@ static void move(struct testing *t, struct testing *to, uint32_t n)
     to->m = &to->mem;
     testing_config(to);
     to->c.join_rows_max = t->c.join_rows_max;
+    to->c.join_filter_bytes = t->c.join_filter_bytes;
     assert_true(testing_start(to, n));
     assert_true(to->p.load(to->p.app, to->states, to->n, buf_str(&saved), &e));
     buf_release(&saved);
@@ -292,6 +293,9 @@ TEST(model_goes_on_after_a_checkpoint_with_another_number_of_shards)
     move(&a, &b, 3);
     compare(&a, &b);
     assert_true(b.model->runs_count > 10);
+    for (uint32_t i = 0; i < b.model->runs_count; i++) {
+        assert_non_null(b.model->runs[i].filter); /* read from the files */
+    }
     /* Late labels of decisions that are in files only, and repeats of these decisions. */
     for (uint32_t i = 1; i < 3000; i += 97) {
         int64_t t_ns = t0 + (int64_t)i * (3 * NS_PER_DAY / 3000);
@@ -311,6 +315,53 @@ TEST(model_goes_on_after_a_checkpoint_with_another_number_of_shards)
     testing_stop(&b);
     assert_int_equal(b.mem.bytes, 0);
     testing_release(&a);
+}
+
+static size_t filters_total(const struct testing *t)
+{
+    size_t bytes = t->model->filters.bytes;
+    for (uint32_t k = 0; k < t->n; k++) {
+        bytes += model_shard_of(t->states, k)->join.filters.bytes;
+    }
+    return bytes;
+}
+
+/* Small budgets, and none: the same answers, never more memory, the newest files first. */
+TEST(model_filters_keep_their_budget_over_a_restart)
+{
+    static const int64_t budgets[] = {2000, 0};
+    for (size_t i = 0; i < ARRAY_LEN(budgets); i++) {
+        struct testing a;
+        struct testing b;
+        testing_init(&a, 1);
+        a.c.join_rows_max = 1;
+        a.c.join_filter_bytes = budgets[i];
+        testing_stop(&a);
+        assert_true(testing_start(&a, 1));
+        stream(&a, 5, 3000, 50);
+        assert_true(filters_total(&a) <= (size_t)budgets[i]);
+        move(&a, &b, 3);
+        compare(&a, &b);
+        const struct model *m = b.model;
+        assert_true(filters_total(&b) <= (size_t)budgets[i]);
+        assert_int_equal(m->runs[m->runs_count - 1].filter != NULL, budgets[i] > 0);
+        assert_null(m->runs[0].filter);
+        /* New files need room: the old ones of the manifest give it up, tick by tick. */
+        for (uint32_t k = 0; k < 1500; k++) {
+            struct decision d = testing_decision(t0 + 4 * NS_PER_DAY + k * 60 * NS_PER_S, 9000 + k,
+                                                 0.5, VERDICT_HOLD);
+            testing_give_decision(&b, &d);
+            testing_tick(&b);
+            assert_true(filters_total(&b) <= (size_t)budgets[i]);
+        }
+        assert_int_equal(m->filters.bytes, 0);
+        for (uint32_t k = 0; k < 3; k++) {
+            assert_int_equal(model_shard_of(b.states, k)->join.read_failures, 0);
+        }
+        testing_stop(&b);
+        assert_int_equal(b.mem.bytes, 0);
+        testing_release(&a);
+    }
 }
 
 TEST(model_checkpoint_survives_a_crash_after_it)
@@ -567,6 +618,7 @@ TEST(model_configuration_has_defaults_and_says_what_is_wrong)
     assert_int_equal(c.positive, 0x1e);
     assert_int_equal(c.retention_days, 97);
     assert_int_equal(c.join_rows_max, 400000);
+    assert_int_equal(c.join_filter_bytes, 16 << 20);
     assert_true(yaml_parse(STR("segments: [channel]\npositive: [deny]\ndefaults: {risk: -1}\n"
                                "objectives: {precision: 0.7}\n"),
                            "t", &a, &root, &e));

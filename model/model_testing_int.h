@@ -43,6 +43,7 @@ static inline void testing_config(struct testing *t)
                                  .labels_max = 100000,
                                  .labels_pending_max = 10000,
                                  .join_rows_max = 400000,
+                                 .join_filter_bytes = 16 << 20,
                                  .versions_max = 8,
                                  .segment_values_max = 16,
                                  .features_max = 64,

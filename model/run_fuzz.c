@@ -1,6 +1,6 @@
 /* A join run of any bytes: model_run_validate and model_run_header_read return; a lookup in a
- * file of these bytes returns; the name of a file is read strictly. What is valid is found row
- * by row. */
+ * file of these bytes returns, and so does reading its filter; the name of a file is read
+ * strictly. Of what is valid the first row is found, and its filter says so. */
 #include "base/file.h"
 #include "base/simos.h"
 #include "model/join_int.h"
@@ -8,6 +8,29 @@
 #include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void load_filter(const struct os *os, struct str bytes, bool valid, struct hash128 id)
+{
+    struct mem mem;
+    struct err e = {0};
+    mem_init(&mem, 0);
+    struct model_filters f = {.mem = &mem, .bytes_max = 1 << 20};
+    struct model_run run = {0};
+    char path[PATH_BYTES_MAX];
+    char name[MODEL_RUN_FILE_BYTES];
+    if (bytes.n >= 24) {
+        run.hour = (int32_t)get_u32le(bytes.p + 16);
+        run.rows = get_u32le(bytes.p + 20);
+    }
+    model_run_file(&run, name);
+    ASSERT(path_join(path, sizeof path, "d", name, NULL));
+    ASSERT(dir_make(os, "d", &e) && file_replace(os, path, bytes, &e));
+    bool ok = model_filters_load(&f, os, "d", &run, &e);
+    ASSERT(!valid || ok == (bytes.p[7] == '2' || f.refused));
+    ASSERT(!valid || model_run_may(&run, id));
+    model_filters_drop(&f, &run);
+    ASSERT(mem.bytes == 0 && f.bytes == 0);
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -41,6 +64,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     bool ok = model_run_find(os, "x", id, 42, &head, names, &row, &found, &e);
     ASSERT(!valid || (ok && found));
+    load_filter(os, bytes, valid, id);
     buf_release(&head);
     free(names);
     simos_free(sim);

@@ -37,7 +37,8 @@ static void init(struct model_shard *s)
     model_labels_init(&s->labels, s->mem, share(c->labels_max, s->shards),
                       share(c->labels_pending_max, s->shards), (uint32_t)c->cohort_days_max);
     model_join_init(&s->join, s->mem, m->os, m->dir, m->log, s->shard,
-                    share(c->join_rows_max, s->shards), m->dims_hash);
+                    share(c->join_rows_max, s->shards), model_filters_share(m, s->shards),
+                    m->dims_hash);
     model_features_init(&s->features, s->mem, (uint32_t)c->features_max, m->log10_table);
     for (uint32_t i = 0; i < MODEL_WATERMARK_K; i++) {
         s->times[i] = T_NS_NONE;

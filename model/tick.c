@@ -63,13 +63,18 @@ static bool leave(struct model *m, const struct model_run *run)
 }
 
 /* Moves runs of hours before `hour` out of a list. Without memory they stay until the next tick. */
-static void runs_drop_before(struct model *m, struct model_run *runs, uint32_t *count, int32_t hour)
+static void runs_drop_before(struct model *m, struct model_filters *f, struct model_run *runs,
+                             uint32_t *count, int32_t hour)
 {
     uint32_t kept = 0;
     for (uint32_t i = 0; i < *count; i++) {
-        if (runs[i].hour >= hour || !leave(m, &runs[i])) {
-            runs[kept++] = runs[i];
+        if (runs[i].hour < hour) {
+            model_filters_drop(f, &runs[i]);
+            if (leave(m, &runs[i])) {
+                continue;
+            }
         }
+        runs[kept++] = runs[i];
     }
     *count = kept;
 }
@@ -200,9 +205,9 @@ static void retain(struct model *m, void *const *states, uint32_t n)
         s->label_drops[MODEL_DROP_EXPIRED] +=
             model_labels_drop_before(&s->labels, first, ns_from_day(first));
         model_join_drop_before(&s->join, hour);
-        runs_drop_before(m, s->join.runs, &s->join.runs_count, hour);
+        runs_drop_before(m, &s->join.filters, s->join.runs, &s->join.runs_count, hour);
     }
-    runs_drop_before(m, m->runs, &m->runs_count, hour);
+    runs_drop_before(m, &m->filters, m->runs, &m->runs_count, hour);
 }
 
 static void windows_clear(struct model_shard *s)
@@ -215,6 +220,29 @@ static void windows_clear(struct model_shard *s)
         if (s->versions[i] != NULL) {
             memset(s->versions[i]->seen_slot, 0, sizeof s->versions[i]->seen_slot);
         }
+    }
+}
+
+size_t model_filters_share(const struct model *m, uint32_t shards)
+{
+    size_t budget = (size_t)m->c->join_filter_bytes;
+    return m->filters.bytes < budget ? (budget - m->filters.bytes) / shards : 0;
+}
+
+void model_filters_balance(struct model *m, void *const *states, uint32_t n)
+{
+    bool short_of = false;
+    for (uint32_t k = 0; k < n; k++) {
+        struct model_join *j = &model_shard_of(states, k)->join;
+        short_of = short_of || j->filters.refused;
+        j->filters.refused = false;
+    }
+    if (short_of) {
+        model_filters_drop_oldest(&m->filters, m->runs, m->runs_count, INT32_MAX);
+    }
+    for (uint32_t k = 0; k < n; k++) {
+        struct model_join *j = &model_shard_of(states, k)->join;
+        model_filters_bound(&j->filters, j->runs, j->runs_count, model_filters_share(m, n));
     }
 }
 
@@ -234,6 +262,7 @@ void model_tick(void *app, void *const *states, uint32_t n, int64_t now_ns)
         m->watermark_ns = t;
         retain(m, states, n);
     }
+    model_filters_balance(m, states, n);
     if (m->sweep) {
         sweep_files(m, states, n);
     }
