@@ -5,11 +5,9 @@
 #define BASE_COMMAND_H
 
 #include "base/base.h"
+#include "base/lang.h"
 #include "base/log.h"
 #include "base/os.h"
-
-enum lang { LANG_PT, LANG_EN };
-#define LANGS 2
 
 enum {
     EXIT_OK = 0,

@@ -579,7 +579,7 @@ TEST(model_status_tells_what_is_wrong_in_two_languages)
     give_features(&t, 300, 0, 10, FEATURE_NULL);
     publish(&t);
     assert_true(status_has(&t, "\"code\":\"feature_missing\",\"level\":\"crit\""));
-    assert_true(status_has(&t, "risk está nula ou no valor padrão em 100,0 %"));
+    assert_true(status_has(&t, "risk está nula ou no valor padrão em 100,0%"));
     assert_true(status_has(&t, "\"code\":\"fallback\""));
     assert_true(status_has(&t, "\"decisions_per_s\":5.217391304347826,"));
     assert_false(status_has(&t, "precision_low"));

@@ -5,6 +5,7 @@
  * objective. Precision is of judged positives only (a hold without a verdict is not a false
  * alarm yet); recall of young days is too high, so that one below the objective is an alarm all
  * the same. */
+#include "base/num.h"
 #include "model/model_int.h"
 
 #include <math.h>
@@ -27,7 +28,7 @@ enum level { LEVEL_NONE, LEVEL_OK, LEVEL_WARN, LEVEL_CRIT };
 struct reason {
     const char *code;
     enum level level;
-    char pt[256], en[256];
+    char pt[320], en[320];
 };
 
 struct state {
@@ -46,20 +47,6 @@ static struct reason *reason_add(struct state *s, const char *code, enum level l
     r->level = level;
     s->level = level > s->level ? level : s->level;
     return r;
-}
-
-struct percent {
-    char text[24];
-};
-
-static struct percent percent(double share, bool comma)
-{
-    struct percent p;
-    snprintf(p.text, sizeof p.text, "%.1f %%", share * 100);
-    for (char *c = p.text; comma && *c != 0; c++) {
-        *c = *c == '.' ? ',' : *c;
-    }
-    return p;
 }
 
 /* The worst feature is the one furthest above its usual share. */
@@ -92,10 +79,10 @@ static void judge_features(struct state *s, const struct model *m, const struct 
         snprintf(
             r->pt, sizeof r->pt,
             "A variável %.*s está nula ou no valor padrão em %s das decisões do último minuto.",
-            STR_FMT(name), percent(*worst_share, true).text);
+            STR_FMT(name), num_text_percent(LANG_PT, *worst_share, 1).text);
         snprintf(r->en, sizeof r->en,
                  "Feature %.*s is null or at its default in %s of the last minute's decisions.",
-                 STR_FMT(name), percent(*worst_share, false).text);
+                 STR_FMT(name), num_text_percent(LANG_EN, *worst_share, 1).text);
     }
 }
 
@@ -109,9 +96,9 @@ static void judge_fallback(struct state *s, const struct model_slot *w)
     if (r != NULL) {
         snprintf(r->pt, sizeof r->pt,
                  "%s das decisões do último minuto usaram contingência (fallback).",
-                 percent(share, true).text);
+                 num_text_percent(LANG_PT, share, 1).text);
         snprintf(r->en, sizeof r->en, "%s of the last minute's decisions used a fallback.",
-                 percent(share, false).text);
+                 num_text_percent(LANG_EN, share, 1).text);
     }
 }
 
@@ -190,15 +177,16 @@ static void judge_objective(struct state *s, const struct shown *v, double objec
         return;
     }
     snprintf(r->pt, sizeof r->pt,
-             "%s: %s (com 95 %% de confiança no máximo %s), abaixo do objetivo de %s.",
+             "%s: %s (com 95%% de confiança no máximo %s), abaixo do objetivo de %s.",
              precision ? "Precisão das retenções" : "Fraude detectada (recall)",
-             percent(v->f.value, true).text, percent(v->f.hi, true).text,
-             percent(objective, true).text);
-    snprintf(r->en, sizeof r->en,
-             "%s: %s (with 95 %% confidence at most %s), below the objective of %s.",
-             precision ? "Precision of holds" : "Fraud caught (recall)",
-             percent(v->f.value, false).text, percent(v->f.hi, false).text,
-             percent(objective, false).text);
+             num_text_percent(LANG_PT, v->f.value, 1).text,
+             num_text_percent(LANG_PT, v->f.hi, 1).text,
+             num_text_percent(LANG_PT, objective, 1).text);
+    snprintf(
+        r->en, sizeof r->en, "%s: %s (with 95%% confidence at most %s), below the objective of %s.",
+        precision ? "Precision of holds" : "Fraud caught (recall)",
+        num_text_percent(LANG_EN, v->f.value, 1).text, num_text_percent(LANG_EN, v->f.hi, 1).text,
+        num_text_percent(LANG_EN, objective, 1).text);
 }
 
 /* ---- JSON ---- */

@@ -53,7 +53,7 @@ TEST(board_is_grey_then_green_then_red_then_grey)
     s = status(&g, RIG_T0 + 195 * NS_PER_S, &out);
     assert_true(str_contains(s, STR("\"state\":\"crit\"")));
     assert_true(str_contains(s, STR("\"code\":\"lost_transactions\",\"level\":\"crit\"")));
-    assert_true(str_contains(s, STR("R$ 12.34 lost in total")));
+    assert_true(str_contains(s, STR("R$12.34 lost in total")));
     assert_true(str_contains(s, STR("R$ 12,34 perdidos")));
     assert_true(str_contains(s, STR("\"retries\":0,\"lost_after\":1,")));
     for (int i = 0; i < 14; i++) {
@@ -89,9 +89,8 @@ TEST(board_names_the_stage_with_errors_and_the_broken_limit)
     struct str s = status(&g, RIG_T0 + NS_PER_S, &out);
     assert_true(str_contains(s, STR("10.0% errors at stage enrich")));
     assert_true(str_contains(s, STR("10.0% of segment t1-t0 above 1.5 s (allowed 5%)")));
-    assert_true(str_contains(s, STR("\"10,0 % de erros na etapa enrich\"")));
-    assert_true(
-        str_contains(s, STR("\"10,0 % do segmento t1-t0 acima de 1,5 s (permitido 5 %)\"")));
+    assert_true(str_contains(s, STR("\"10,0% de erros na etapa enrich\"")));
+    assert_true(str_contains(s, STR("\"10,0% do segmento t1-t0 acima de 1,5 s (permitido 5%)\"")));
     assert_true(str_contains(s, STR("\"state\":\"crit\"")));
     buf_release(&out);
     rig_release(&g);
@@ -121,7 +120,7 @@ TEST(sentences_count_and_group_as_each_language_does)
     struct str s = status(&g, RIG_T0 + NS_PER_S, &out);
     assert_true(str_contains(s, STR("\"1 transação se perdeu no último minuto; R$ 163.145,38 "
                                     "perdidos no total\"")));
-    assert_true(str_contains(s, STR("\"1 transaction was lost in the last minute; R$ 163,145.38 "
+    assert_true(str_contains(s, STR("\"1 transaction was lost in the last minute; R$163,145.38 "
                                     "lost in total\"")));
     assert_true(str_contains(s, STR("\"1 retenção vence em menos de 5 minutos\"")));
     assert_true(str_contains(s, STR("\"1 hold ends within 5 minutes\"")));

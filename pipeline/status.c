@@ -15,7 +15,7 @@
  * versions their number; version_deployed: it was not there when the stage was first seen
  * (versions.c). Without arrivals the state is "none": no data is not green. Sentences write numbers
  * as their language does; JSON numbers are JSON's. */
-#include "base/command.h"
+#include "base/num.h"
 #include "pipeline/pipeline_int.h"
 
 #include <math.h>
@@ -50,100 +50,61 @@ static void reason(struct board *b, enum level level, const char *code, const ch
     b->level = level > b->level ? level : b->level;
 }
 
-/* Numbers as each language writes them: 1.234 and 0,4 % in Brazil, 1,234 and 0.4% in English. */
-struct number {
-    char text[40];
-};
-
-static struct number grouped(uint64_t n, enum lang lang)
-{
-    char digits[24];
-    int count = snprintf(digits, sizeof digits, "%llu", (unsigned long long)n);
-    struct number out;
-    size_t at = 0;
-    for (int i = 0; i < count; i++) {
-        if (i > 0 && (count - i) % 3 == 0) {
-            out.text[at++] = lang == LANG_PT ? '.' : ',';
-        }
-        out.text[at++] = digits[i];
-    }
-    out.text[at] = 0;
-    return out;
-}
-
-static struct number reais(int64_t centavos, enum lang lang)
-{
-    ASSERT(centavos >= 0);
-    struct number whole = grouped((uint64_t)centavos / 100, lang);
-    struct number out;
-    snprintf(out.text, sizeof out.text, "%.32s%c%02d", whole.text, lang == LANG_PT ? ',' : '.',
-             (int)(centavos % 100));
-    return out;
-}
-
-static struct number percent(double share, int decimals, enum lang lang)
-{
-    struct number out;
-    snprintf(out.text, sizeof out.text, "%.*f%s", decimals, share * 100,
-             lang == LANG_PT ? " %" : "%");
-    for (char *c = out.text; lang == LANG_PT && *c != 0; c++) {
-        *c = *c == '.' ? ',' : *c;
-    }
-    return out;
-}
-
-/* What follows a number, for 1 and for more, and what stands before it. */
+/* What stands before a number, and what follows it. */
 struct words {
     const char *before[LANGS];
-    const char *one[LANGS];
-    const char *many[LANGS];
+    struct num_words after;
 };
 
 static void reason_counted(struct board *b, enum level level, const char *code, uint64_t n,
                            const struct words *w)
 {
-    char text[LANGS][200];
+    char text[LANGS][256];
     for (int i = 0; i < LANGS; i++) {
         snprintf(text[i], sizeof text[i], "%s%s %s", w->before[i] ? w->before[i] : "",
-                 grouped(n, (enum lang)i).text, n == 1 ? w->one[i] : w->many[i]);
+                 num_text_u64((enum lang)i, n).text, num_word(&w->after, (enum lang)i, n));
     }
     reason(b, level, code, text[LANG_PT], text[LANG_EN]);
 }
 
 static const struct words ledger_full = {
     .before = {"o livro de transações está cheio: ", "the ledger is full: "},
-    .one = {"evento recusado no último minuto", "event refused in the last minute"},
-    .many = {"eventos recusados no último minuto", "events refused in the last minute"},
+    .after.one = {"evento recusado no último minuto", "event refused in the last minute"},
+    .after.many = {"eventos recusados no último minuto", "events refused in the last minute"},
 };
 static const struct words too_old = {
-    .one = {"evento chegou tarde demais e não entrou no livro",
-            "event came too late and was not entered"},
-    .many = {"eventos chegaram tarde demais e não entraram no livro",
-             "events came too late and were not entered"},
+    .after.one = {"evento chegou tarde demais e não entrou no livro",
+                  "event came too late and was not entered"},
+    .after.many = {"eventos chegaram tarde demais e não entraram no livro",
+                   "events came too late and were not entered"},
 };
 static const struct words unknown_stage = {
-    .one = {"evento de uma etapa que não está em pipeline.stages",
-            "event of a stage that is not in pipeline.stages"},
-    .many = {"eventos de etapas que não estão em pipeline.stages",
-             "events of stages that are not in pipeline.stages"},
+    .after.one = {"evento de uma etapa que não está em pipeline.stages",
+                  "event of a stage that is not in pipeline.stages"},
+    .after.many = {"eventos de etapas que não estão em pipeline.stages",
+                   "events of stages that are not in pipeline.stages"},
 };
 static const struct words holds_expiring = {
-    .one = {"retenção vence em menos de 5 minutos", "hold ends within 5 minutes"},
-    .many = {"retenções vencem em menos de 5 minutos", "holds end within 5 minutes"},
+    .after.one = {"retenção vence em menos de 5 minutos", "hold ends within 5 minutes"},
+    .after.many = {"retenções vencem em menos de 5 minutos", "holds end within 5 minutes"},
+};
+
+static const struct num_words lost_words = {
+    .one = {"transação se perdeu", "transaction was"},
+    .many = {"transações se perderam", "transactions were"},
 };
 
 static void lost_reason(struct board *b, const struct pipeline_snapshot *d, int64_t centavos)
 {
     bool many = (double)d->lost > LOST_SHARE_CRIT * (double)d->entered;
-    bool one = d->lost == 1;
-    char pt[200];
-    char en[200];
-    snprintf(pt, sizeof pt, "%s %s no último minuto; R$ %s perdidos no total",
-             grouped(d->lost, LANG_PT).text, one ? "transação se perdeu" : "transações se perderam",
-             reais(centavos, LANG_PT).text);
-    snprintf(en, sizeof en, "%s %s lost in the last minute; R$ %s lost in total",
-             grouped(d->lost, LANG_EN).text, one ? "transaction was" : "transactions were",
-             reais(centavos, LANG_EN).text);
+    char pt[256];
+    char en[256];
+    snprintf(pt, sizeof pt, "%s %s no último minuto; %s perdidos no total",
+             num_text_u64(LANG_PT, d->lost).text, num_word(&lost_words, LANG_PT, d->lost),
+             num_text_centavos(LANG_PT, centavos).text);
+    snprintf(en, sizeof en, "%s %s lost in the last minute; %s lost in total",
+             num_text_u64(LANG_EN, d->lost).text, num_word(&lost_words, LANG_EN, d->lost),
+             num_text_centavos(LANG_EN, centavos).text);
     reason(b, many ? LEVEL_CRIT : LEVEL_WARN, "lost_transactions", pt, en);
 }
 
@@ -175,12 +136,12 @@ static void stage_reasons(struct board *b, const struct pipeline_rates *r)
         double share = s->events >= 20 ? (double)s->errors / (double)s->events : 0;
         if (share > ERROR_SHARE_WARN) {
             struct str name = b->plan->config->stages.v[i];
-            char pt[200];
-            char en[200];
-            snprintf(pt, sizeof pt, "%s de erros na etapa %.*s", percent(share, 1, LANG_PT).text,
-                     STR_FMT(name));
-            snprintf(en, sizeof en, "%s errors at stage %.*s", percent(share, 1, LANG_EN).text,
-                     STR_FMT(name));
+            char pt[256];
+            char en[256];
+            snprintf(pt, sizeof pt, "%s de erros na etapa %.*s",
+                     num_text_percent(LANG_PT, share, 1).text, STR_FMT(name));
+            snprintf(en, sizeof en, "%s errors at stage %.*s",
+                     num_text_percent(LANG_EN, share, 1).text, STR_FMT(name));
             reason(b, share > ERROR_SHARE_CRIT ? LEVEL_CRIT : LEVEL_WARN, "stage_errors", pt, en);
         }
     }
@@ -216,14 +177,14 @@ static void sla_reasons(struct board *b, const struct pipeline_rates *r)
         double share = share_over(r->d.sla[limits[i].segment], limits[i].edge);
         if (share > limits[i].allowed) { /* false for NaN */
             double allowed = limits[i].allowed;
-            char pt[200];
-            char en[200];
+            char pt[256];
+            char en[256];
             snprintf(pt, sizeof pt, "%s do segmento %s acima de %s s (permitido %s)",
-                     percent(share, 1, LANG_PT).text, limits[i].name, limits[i].limit[LANG_PT],
-                     percent(allowed, 0, LANG_PT).text);
+                     num_text_percent(LANG_PT, share, 1).text, limits[i].name,
+                     limits[i].limit[LANG_PT], num_text_percent(LANG_PT, allowed, 0).text);
             snprintf(en, sizeof en, "%s of segment %s above %s s (allowed %s)",
-                     percent(share, 1, LANG_EN).text, limits[i].name, limits[i].limit[LANG_EN],
-                     percent(allowed, 0, LANG_EN).text);
+                     num_text_percent(LANG_EN, share, 1).text, limits[i].name,
+                     limits[i].limit[LANG_EN], num_text_percent(LANG_EN, allowed, 0).text);
             reason(b, LEVEL_CRIT, "sla", pt, en);
         }
     }
@@ -306,8 +267,8 @@ static void arrivals(struct board *b, const struct pipeline_rates *r,
         reason(b, LEVEL_NONE, "no_data", "nenhum evento do pipeline chegou ainda",
                "no pipeline event has arrived yet");
     } else if (r->d.stage_events + r->d.decisions == 0) {
-        char pt[200];
-        char en[200];
+        char pt[256];
+        char en[256];
         snprintf(pt, sizeof pt, "nenhum evento do pipeline nos últimos %.0f s", r->seconds);
         snprintf(en, sizeof en, "no pipeline event in the last %.0f s", r->seconds);
         reason(b, LEVEL_NONE, "no_arrivals", pt, en);

@@ -126,13 +126,13 @@ static void draw_pillars(struct drawing *d)
     server_pen_lamp(&d->pen, v->pipeline.state);
     server_pen_to(&d->pen, 12);
     put(d, PEN_BOLD, STR("Pipeline  "));
-    server_num_short(fresh(d), b->lang, v->tx_per_s);
+    num_short(fresh(d), b->lang, v->tx_per_s);
     BUF_LIT(&d->scratch, " tx/s");
     put_scratch(d, PEN_NORMAL);
     if (isfinite(v->decision_p99_ms)) {
         struct buf ms;
         buf_init(&ms, &d->mem, 64);
-        server_num_ms(&ms, b->lang, v->decision_p99_ms);
+        num_ms(&ms, b->lang, v->decision_p99_ms);
         dot(d);
         SAY(fresh(d), b->lang, STATUS_DECISION_P99, buf_str(&ms));
         put_scratch(d, PEN_NORMAL);
@@ -155,7 +155,7 @@ static void draw_pillars(struct drawing *d)
     server_pen_to(&d->pen, 22);
     put_id(d, PEN_NORMAL, TEXT_BOARD_HOLDS);
     put(d, PEN_NORMAL, STR(" "));
-    server_num_percent(fresh(d), b->lang, v->hold_share, 1);
+    num_percent(fresh(d), b->lang, v->hold_share, 1);
     put_scratch(d, PEN_NORMAL);
     if (!b->plain) {
         server_pen_to(&d->pen, SPARK_COLUMN);
@@ -185,9 +185,9 @@ static enum pen_style zero_wanted(double v)
 static void count(struct buf *out, enum lang lang, double v)
 {
     if (v < 9999.5) {
-        server_num_f64(out, lang, v, 0);
+        num_f64(out, lang, v, 0);
     } else {
-        server_num_short(out, lang, v);
+        num_short(out, lang, v);
     }
 }
 
@@ -202,15 +202,15 @@ static void draw_stage(struct drawing *d, uint32_t i)
     p->width = size_min(width, NAME_COLUMNS) & UINT32_MAX;
     put(d, PEN_BOLD, view_str(&s->name));
     p->width = width;
-    server_num_short(fresh(d), lang, s->rate_per_s);
+    num_short(fresh(d), lang, s->rate_per_s);
     cell(d, 21, PEN_NORMAL);
-    server_num_ms(fresh(d), lang, s->p50_ms);
+    num_ms(fresh(d), lang, s->p50_ms);
     cell(d, 31, PEN_NORMAL);
-    server_num_ms(fresh(d), lang, s->p99_ms);
+    num_ms(fresh(d), lang, s->p99_ms);
     cell(d, 41, PEN_NORMAL);
-    server_num_ms(fresh(d), lang, s->queue_p99_ms);
+    num_ms(fresh(d), lang, s->queue_p99_ms);
     cell(d, 51, PEN_NORMAL);
-    server_num_short(fresh(d), lang, s->errors_per_s);
+    num_short(fresh(d), lang, s->errors_per_s);
     cell(d, 60, zero_wanted(s->errors_per_s));
     count(fresh(d), lang, s->duplicates);
     cell(d, 69, zero_wanted(s->duplicates));
@@ -275,7 +275,7 @@ static void draw_ledger(struct drawing *d)
                  {TEXT_LEDGER_LOST, v->lost, " + ", v->lost > 0 ? PEN_CRIT : PEN_NORMAL}};
     for (size_t i = 0; i < ARRAY_LEN(terms); i++) {
         struct str word = str_from_c(server_text(lang, terms[i].id));
-        server_num_f64(fresh(d), lang, terms[i].value, 0);
+        num_f64(fresh(d), lang, terms[i].value, 0);
         uint32_t columns = server_pen_columns(word) + 4 + server_pen_columns(buf_str(&d->scratch));
         if (d->pen.column + columns > d->pen.width) {
             server_pen_newline(&d->pen);
@@ -287,7 +287,7 @@ static void draw_ledger(struct drawing *d)
     }
     if (v->lost > 0 && isfinite(v->lost_brl)) {
         BUF_LIT(fresh(d), " (");
-        server_num_brl(&d->scratch, lang, v->lost_brl);
+        num_brl(&d->scratch, lang, v->lost_brl);
         buf_char(&d->scratch, ')');
         if (d->pen.column + server_pen_columns(buf_str(&d->scratch)) > d->pen.width) {
             server_pen_newline(&d->pen);
@@ -316,7 +316,7 @@ static void draw_decisions(struct drawing *d)
                  {"step_up", TEXT_VERDICT_STEP_UP}};
     const struct server_view *v = d->b->view;
     label(d, TEXT_BOARD_DECISIONS);
-    server_num_short(fresh(d), d->b->lang, v->decisions_per_s);
+    num_short(fresh(d), d->b->lang, v->decisions_per_s);
     BUF_LIT(&d->scratch, "/s");
     put_scratch(d, PEN_NORMAL);
     for (uint32_t i = 0; i < v->decisions_count; i++) {
@@ -329,7 +329,7 @@ static void draw_decisions(struct drawing *d)
         if (v->decisions[i].share <= 0) {
             continue;
         }
-        server_num_percent(fresh(d), d->b->lang, v->decisions[i].share, 1);
+        num_percent(fresh(d), d->b->lang, v->decisions[i].share, 1);
         if (d->pen.column + 4 + server_pen_columns(name) + d->scratch.n > d->pen.width) {
             server_pen_newline(&d->pen);
             server_pen_to(&d->pen, LABEL_COLUMNS);
@@ -361,7 +361,7 @@ static void draw_estimate(struct drawing *d, enum text_id id, const struct view_
     if (isfinite(m->n)) {
         dot(d);
         BUF_LIT(fresh(d), "n ");
-        server_num_f64(&d->scratch, d->b->lang, m->n, 0);
+        num_f64(&d->scratch, d->b->lang, m->n, 0);
         put_scratch(d, PEN_DIM);
     }
     server_pen_newline(&d->pen);
@@ -375,12 +375,12 @@ static void draw_model(struct drawing *d)
     draw_estimate(d, TEXT_BOARD_PRECISION, &v->precision);
     draw_estimate(d, TEXT_BOARD_RECALL, &v->recall);
     label(d, TEXT_BOARD_THRESHOLD);
-    server_num_f64(fresh(d), lang, v->threshold, 2);
+    num_f64(fresh(d), lang, v->threshold, 2);
     put_scratch(d, PEN_NORMAL);
     dot(d);
     put_id(d, PEN_DIM, TEXT_BOARD_FALLBACK);
     put(d, PEN_NORMAL, STR(" "));
-    server_num_percent(fresh(d), lang, v->fallback_share, 1);
+    num_percent(fresh(d), lang, v->fallback_share, 1);
     put_scratch(d, v->fallback_share > 0.01 ? PEN_WARN : PEN_NORMAL);
     for (uint32_t i = 0; i < v->versions_count; i++) {
         if (i == 0) {
@@ -397,7 +397,7 @@ static void draw_model(struct drawing *d)
     server_pen_newline(&d->pen);
     label(d, TEXT_BOARD_FEATURE);
     if (v->feature_name.n > 0) {
-        server_num_percent(fresh(d), lang, v->feature_share, 1);
+        num_percent(fresh(d), lang, v->feature_share, 1);
         put(d, PEN_NORMAL, view_str(&v->feature_name));
         put(d, PEN_NORMAL, STR(" "));
         put_scratch(d, PEN_NORMAL);
@@ -408,7 +408,7 @@ static void draw_model(struct drawing *d)
     }
     server_pen_newline(&d->pen);
     label(d, TEXT_BOARD_LABELS);
-    server_num_f64(fresh(d), lang, v->labels_pending, 0);
+    num_f64(fresh(d), lang, v->labels_pending, 0);
     put_scratch(d, PEN_NORMAL);
     put(d, PEN_NORMAL, STR(" "));
     put_id(d, PEN_DIM, TEXT_BOARD_PENDING);

@@ -2,9 +2,9 @@
 #ifndef SERVER_BOARD_DRAW_INT_H
 #define SERVER_BOARD_DRAW_INT_H
 
+#include "base/num.h"
 #include "server/board_int.h"
 #include "server/board_pen_int.h"
-#include "server/num_int.h"
 #include "server/text_int.h"
 
 #include <math.h>
@@ -50,12 +50,12 @@ static inline void dot(struct drawing *d)
 static inline void add_estimate(struct buf *out, enum lang lang, bool plain,
                                 const struct view_estimate *m)
 {
-    server_num_percent(out, lang, m->value, 1);
+    num_percent(out, lang, m->value, 1);
     if (isfinite(m->lo) && isfinite(m->hi)) {
         BUF_LIT(out, " (");
-        server_num_f64(out, lang, m->lo * 100, 1);
+        num_f64(out, lang, m->lo * 100, 1);
         buf_str_add(out, plain ? STR("-") : STR("–"));
-        server_num_f64(out, lang, m->hi * 100, 1);
+        num_f64(out, lang, m->hi * 100, 1);
         buf_char(out, ')');
     }
 }

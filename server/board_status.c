@@ -6,20 +6,20 @@
 /* Numbers of the pipeline's line: "1.284 tx/s · decisão p99 54 ms · 3 perdidas". */
 static void status_pipeline(struct drawing *d, const struct server_view *v)
 {
-    server_num_short(fresh(d), d->b->lang, v->tx_per_s);
+    num_short(fresh(d), d->b->lang, v->tx_per_s);
     BUF_LIT(&d->scratch, " tx/s");
     put_scratch(d, PEN_NORMAL);
     dot(d);
     if (isfinite(v->decision_p99_ms)) {
         struct buf ms;
         buf_init(&ms, &d->mem, 64);
-        server_num_ms(&ms, d->b->lang, v->decision_p99_ms);
+        num_ms(&ms, d->b->lang, v->decision_p99_ms);
         SAY(fresh(d), d->b->lang, STATUS_DECISION_P99, buf_str(&ms));
         buf_release(&ms);
         put_scratch(d, PEN_NORMAL);
         dot(d);
     }
-    server_num_f64(fresh(d), d->b->lang, v->lost, 0);
+    num_f64(fresh(d), d->b->lang, v->lost, 0);
     buf_fmt(&d->scratch, " %s", server_text(d->b->lang, TEXT_STATUS_LOST));
     put_scratch(d, PEN_NORMAL);
 }
@@ -40,7 +40,7 @@ static void status_model(struct drawing *d, const struct server_view *v)
     }
     put_id(d, PEN_NORMAL, TEXT_STATUS_HOLDS);
     BUF_LIT(fresh(d), " ");
-    server_num_percent(&d->scratch, d->b->lang, v->hold_share, 1);
+    num_percent(&d->scratch, d->b->lang, v->hold_share, 1);
     put_scratch(d, PEN_NORMAL);
 }
 

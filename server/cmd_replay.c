@@ -6,10 +6,10 @@
  * standard error. */
 #include "base/base.h"
 #include "base/clock.h"
+#include "base/num.h"
 #include "ingest/ndjson/ndjson.h"
 #include "server/client_int.h"
 #include "server/commands_int.h"
-#include "server/num_int.h"
 #include "server/text_int.h"
 
 #include <math.h>
@@ -88,7 +88,7 @@ static void bar_text(const struct replay *r, double share, struct buf *out)
         buf_char(out, i < full ? '#' : '.');
     }
     BUF_LIT(out, "] ");
-    server_num_percent(out, r->args->lang, share, 0);
+    num_percent(out, r->args->lang, share, 0);
     BUF_LIT(out, "  ");
 }
 
@@ -112,9 +112,9 @@ static void draw(void *ctx, const struct ndjson_sent *sent)
         share = share > 1 ? 1 : share; /* a file that grows meanwhile */
         bar_text(r, share, &out);
     }
-    server_num_short(&out, lang, (double)sent->lines);
+    num_short(&out, lang, (double)sent->lines);
     buf_str_add(&out, str_from_c(pick(r, " linhas  ", " lines  ")));
-    server_num_short(&out, lang, (double)sent->lines / seconds);
+    num_short(&out, lang, (double)sent->lines / seconds);
     BUF_LIT(&out, "/s");
     if (sent->waiting != NULL) {
         bool busy = str_eq(str_from_c(sent->waiting), STR("busy"));
@@ -124,7 +124,7 @@ static void draw(void *ctx, const struct ndjson_sent *sent)
                                                  "  no connection, trying again")));
     } else if (share > 0 && share < 1) {
         buf_str_add(&out, str_from_c(pick(r, "  faltam ", "  left ")));
-        server_num_span(&out, (int64_t)(seconds * (1 - share) / share) + 1);
+        num_span(&out, (int64_t)(seconds * (1 - share) / share) + 1);
     }
     BUF_LIT(&out, "\033[K");
     if (!out.failed) {
@@ -219,13 +219,13 @@ static void summary_text(const struct replay *r, double seconds, struct buf *out
 {
     enum lang lang = r->args->lang;
     const struct ndjson_sent *s = r->sent;
-    server_num_i64(out, lang, (int64_t)s->accepted);
+    num_u64(out, lang, s->accepted);
     buf_str_add(out, str_from_c(pick(r, " aceitos, ", " accepted, ")));
-    server_num_i64(out, lang, (int64_t)s->rejected);
+    num_u64(out, lang, s->rejected);
     buf_str_add(out, str_from_c(pick(r, " rejeitados, ", " rejected, ")));
-    server_num_f64(out, lang, seconds, seconds < 100 ? 2 : 0);
+    num_f64(out, lang, seconds, seconds < 100 ? 2 : 0);
     BUF_LIT(out, " s, ");
-    server_num_i64(out, lang, seconds > 0 ? (int64_t)((double)s->accepted / seconds) : 0);
+    num_u64(out, lang, seconds > 0 ? (uint64_t)((double)s->accepted / seconds) : 0);
     buf_str_add(out, str_from_c(pick(r, " eventos/s\n", " events/s\n")));
 }
 

@@ -8,7 +8,7 @@
  * facts behind the lead stand beside it; the sentence does not say that it made them. */
 #include "server/story_int.h"
 
-#include "server/num_int.h"
+#include "base/num.h"
 #include "server/text_int.h"
 
 #include <math.h>
@@ -96,7 +96,7 @@ struct teller {
 static struct str percent(const struct teller *t, struct buf *b, double share)
 {
     buf_reset(b);
-    server_num_percent(b, t->lang, share, 1);
+    num_percent(b, t->lang, share, 1);
     return buf_str(b);
 }
 
@@ -119,8 +119,8 @@ static void tell_lead(struct teller *t, const struct view_reason *lead)
     } else if (lead->cause == VIEW_CAUSE_LOST && v->lost > 0) {
         buf_reset(&t->a);
         buf_reset(&t->b);
-        server_num_f64(&t->a, t->lang, v->lost, 0);
-        server_num_brl(&t->b, t->lang, v->lost_brl);
+        num_f64(&t->a, t->lang, v->lost, 0);
+        num_brl(&t->b, t->lang, v->lost_brl);
         SAY(t->out, t->lang, STORY_LOST, buf_str(&t->a), buf_str(&t->b));
     } else {
         struct str text = str_trim(view_str(&lead->text[t->lang]));
@@ -143,7 +143,7 @@ static void tell_holds(struct teller *t, const struct story_numbers *before)
     }
     next_fact(t);
     buf_reset(&t->a);
-    server_num_f64(&t->a, t->lang, ratio, 1);
+    num_f64(&t->a, t->lang, ratio, 1);
     SAY(t->out, t->lang, STORY_HOLDS, buf_str(&t->a));
 }
 
@@ -174,8 +174,8 @@ static void tell_latency(struct teller *t, const struct story_numbers *before)
     next_fact(t);
     buf_reset(&t->a);
     buf_reset(&t->b);
-    server_num_ms(&t->a, t->lang, now);
-    server_num_ms(&t->b, t->lang, before->decision_p99_ms);
+    num_ms(&t->a, t->lang, now);
+    num_ms(&t->b, t->lang, before->decision_p99_ms);
     if (!isfinite(ratio)) {
         SAY(t->out, t->lang, STORY_LATENCY, buf_str(&t->a));
     } else if (ratio < RATIO_UP && ratio > RATIO_DOWN) {
@@ -246,7 +246,7 @@ void server_story_text(const struct server_story *s, const struct server_view *v
     if (lead) {
         tell_trouble(&t, s, lead, of_model, utc_offset_s);
     } else if (v->state == VIEW_OK && s && s->ok_since_ns != T_NS_NONE && v->t_ns != T_NS_NONE) {
-        server_num_span(&t.a, (v->t_ns - s->ok_since_ns) / NS_PER_S);
+        num_span(&t.a, (v->t_ns - s->ok_since_ns) / NS_PER_S);
         SAY(out, lang, STORY_OK_FOR, buf_str(&t.a));
     } else if (v->state == VIEW_OK) {
         buf_str_add(out, str_from_c(server_text(lang, TEXT_STORY_OK)));

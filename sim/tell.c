@@ -3,6 +3,7 @@
 #include "sim/tell_int.h"
 
 #include "base/file.h"
+#include "base/num.h"
 
 #include <stdio.h>
 
@@ -32,35 +33,8 @@ void sim_tell_err(const struct os *os, const struct err *e)
     say(os, text);
 }
 
-/* 189.393 or 189,393 */
-static void add_count(struct buf *out, enum lang lang, uint64_t v)
-{
-    char digits[32];
-    size_t n = 0;
-    do {
-        if (n % 4 == 3) {
-            digits[n++] = lang == LANG_PT ? '.' : ',';
-        }
-        digits[n++] = (char)('0' + v % 10);
-        v /= 10;
-    } while (v > 0);
-    while (n > 0) {
-        buf_char(out, digits[--n]);
-    }
-}
-
-/* A count with its word: one of two forms. */
-static void add_some(struct buf *out, enum lang lang, uint64_t v, const char *one[LANGS],
-                     const char *many[LANGS])
-{
-    add_count(out, lang, v);
-    buf_char(out, ' ');
-    buf_str_add(out, str_from_c(v == 1 ? one[lang] : many[lang]));
-}
-
-#define SOME(v, pt1, pt, en1, en)                                                     \
-    add_some(out, lang, (v), (const char *[LANGS]){[LANG_PT] = pt1, [LANG_EN] = en1}, \
-             (const char *[LANGS]){[LANG_PT] = pt, [LANG_EN] = en})
+#define SOME(v, pt1, pt, en1, en) \
+    num_counted(out, lang, (v), &(struct num_words){.one = {pt1, en1}, .many = {pt, en}})
 
 void sim_summary_text(const struct sim_summary *s, enum lang lang, struct buf *out)
 {
@@ -72,7 +46,7 @@ void sim_summary_text(const struct sim_summary *s, enum lang lang, struct buf *o
     SOME(s->batches, "lote", "lotes", "batch", "batches");
     if (s->resent > 0) {
         BUF_LIT(out, " (");
-        add_count(out, lang, s->resent);
+        num_u64(out, lang, s->resent);
         buf_str_add(out, lang == LANG_PT ? STR(" de novo)") : STR(" sent again)"));
     }
     BUF_LIT(out, "; ");
