@@ -114,10 +114,10 @@ static void judge_constant(struct state *s, const struct model_merged *g,
     }
     struct reason *r = reason_add(s, "score_constant", LEVEL_CRIT);
     if (r != NULL) {
-        snprintf(r->pt, sizeof r->pt,
-                 "O escore está constante: só %u valor(es) distinto(s) no último minuto.", cells);
-        snprintf(r->en, sizeof r->en,
-                 "The score is constant: only %u distinct value(s) in the last minute.", cells);
+        snprintf(r->pt, sizeof r->pt, "O escore está constante: só %u %s no último minuto.", cells,
+                 cells == 1 ? "valor" : "valores distintos");
+        snprintf(r->en, sizeof r->en, "The score is constant: only %u %s in the last minute.",
+                 cells, cells == 1 ? "value" : "distinct values");
     }
 }
 
