@@ -143,7 +143,7 @@ TEST(story_lead_is_the_cause)
     says(NULL,
          WRONG("null", "0.02", "null",
                REASON("fallback", "warn") "," REASON("lost_transactions", "crit")),
-         "transações perdidas: 3 (R$ 61,4 mil).", "transactions lost: 3 (R$61.4k).");
+         "Transações perdidas: 3 (R$ 61,4 mil).", "Transactions lost: 3 (R$61.4k).");
     says(NULL, WRONG("null", "0.02", "null", REASON("precision_low", "crit")), "Motivo.",
          "Reason.");
     says(NULL, WRONG("null", "0.02", "null", REASON("of_a_newer_server", "warn")), "Motivo.",
