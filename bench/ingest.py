@@ -13,6 +13,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 from pathlib import Path
 
@@ -20,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "test"))
 from farol import BINARY, ROOT, Farol  # noqa: E402
 
 MAPPING = (ROOT / "test/conformance/mapping.yml").read_text()
+INGEST = textwrap.dedent(MAPPING.split("ingest:\n")[1].split("\nmodel:")[0])  # what bench_decode reads
 
 PYTHON = r"""
 import json, sys, time, resource
@@ -102,13 +104,14 @@ def main():
     try:
         for name in ("decisions", "labels"):
             subprocess.run(["zstd", "-dqf", str(a.stream / f"{name}.ndjson.zst"), "-o", str(folder / name)], check=True)
+        (folder / "ingest.yml").write_text(INGEST)
         print(f"{(folder / 'decisions').stat().st_size / 1e6:.0f} MB of decisions; {os.cpu_count()} cores")
         for r in range(a.rounds):
             events, cpu, wall, rss = one_round(folder / f"round{r}", folder / "decisions", folder / "labels")
             print(f"round {r}: farol {events / cpu:,.0f} events/s per core ({cpu:.2f} CPU s, {wall:.2f} s wall, "
                   f"peak {rss / 2**20:.0f} MiB)")
             if decode.exists():
-                print(subprocess.run([decode, folder / "decisions"], check=True, capture_output=True,
+                print(subprocess.run([decode, folder / "decisions", folder / "ingest.yml"], check=True, capture_output=True,
                                      text=True).stdout.strip())
             if not a.no_python:
                 out = json.loads(subprocess.run(["/usr/bin/python3", "-c", PYTHON, folder / "decisions",

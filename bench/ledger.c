@@ -124,14 +124,9 @@ int main(int argc, char **argv)
     report("all", r.events, r.read_ns, r.apply_ns);
     report("last quarter", r.events - before.events, r.read_ns - before.read_ns,
            r.apply_ns - before.apply_ns);
-    struct buf out;
-    buf_init(&out, &m, 1 << 20);
-    r.pillar.tick(p, &r.state, 1, T0);
-    r.pillar.status(p, &r.state, 1, T0, &out);
     /* 727 s: six of path, then window + lateness + remember. */
     printf("shard memory %.1f MB, %llu transactions remembered at most\n",
            (double)shard_mem.bytes / 1e6, (unsigned long long)(rate * 727));
-    printf("%.*s\n", STR_FMT(buf_str(&out)));
     struct buf saved;
     buf_init(&saved, &m, (size_t)2 << 30);
     buf_room(&saved, (size_t)rate * 727 * 80 + 65536); /* as the river does, before the rest */
