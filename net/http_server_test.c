@@ -872,7 +872,11 @@ TEST(http_two_hundred_clients_at_once)
     struct http_stats s;
     int fds[200];
     pthread_t thread;
-    rig_open(&r, 2);
+    rig_open_with(&r, (struct http_server_config){.address = "127.0.0.1",
+                                                  .threads = 2,
+                                                  .connections_max = 300,
+                                                  .idle_timeout_s = 6,
+                                                  .request_bytes_max = 16 * 1024});
     struct answerer w = {&r.app, 3 * ARRAY_LEN(fds)};
     assert_int_equal(pthread_create(&thread, NULL, answer_all, &w), 0);
     for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
@@ -896,6 +900,8 @@ TEST(http_two_hundred_clients_at_once)
     for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
         close(fds[i]);
     }
+    /* When more than 128 clients leave in one moment libmicrohttpd 0.9.75 (edge-triggered epoll, 128
+     * events a wait) now and then misses some; the idle timeout then closes them. */
     for (int i = 0; i < PATIENCE_MS && s.connections > 0; i++) {
         pause_ms(1);
         http_server_stats(r.server, &s);
