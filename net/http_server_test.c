@@ -900,7 +900,7 @@ TEST(http_two_hundred_clients_at_once)
     for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
         close(fds[i]);
     }
-    /* When more than 128 clients leave in one moment libmicrohttpd 0.9.75 (edge-triggered epoll, 128
+    /* When over 128 clients leave in one moment libmicrohttpd 0.9.75 (edge-triggered epoll, 128
      * events a wait) now and then misses some; the idle timeout then closes them. */
     for (int i = 0; i < PATIENCE_MS && s.connections > 0; i++) {
         pause_ms(1);
