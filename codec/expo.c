@@ -72,10 +72,10 @@ struct expo_family *expo_family(struct expo *x, enum expo_type type, struct str 
 }
 
 /* Copies labels; NULL with *ok false at the cap. */
-static const struct expo_label *labels_copy(struct arena *a, const struct expo_label *labels,
+static const struct label *copy_labels(struct arena *a, const struct label *labels,
                                             uint32_t count, bool *ok)
 {
-    struct expo_label *copy = count ? ARENA_ARRAY(a, struct expo_label, count) : NULL;
+    struct label *copy = count ? ARENA_ARRAY(a, struct label, count) : NULL;
     *ok = count == 0 || copy;
     for (uint32_t i = 0; *ok && i < count; i++) {
         ASSERT(name_is_valid(labels[i].name));
@@ -86,13 +86,13 @@ static const struct expo_label *labels_copy(struct arena *a, const struct expo_l
     return copy;
 }
 
-static struct expo_sample *sample_new(struct expo *x, const struct expo_label *labels,
+static struct expo_sample *sample_new(struct expo *x, const struct label *labels,
                                       uint32_t count)
 {
     struct expo_sample *s = ARENA_NEW(x->arena, struct expo_sample);
     bool ok = s != NULL;
     if (ok) {
-        s->labels = labels_copy(x->arena, labels, count, &ok);
+        s->labels = copy_labels(x->arena, labels, count, &ok);
         s->labels_count = count;
     }
     if (!ok) {
@@ -113,7 +113,7 @@ static void sample_link(struct expo_family *f, struct expo_sample *s)
     f->samples_count++;
 }
 
-void expo_add(struct expo *x, struct expo_family *f, const struct expo_label *labels,
+void expo_add(struct expo *x, struct expo_family *f, const struct label *labels,
               uint32_t count, double value)
 {
     if (!f) {
@@ -127,7 +127,7 @@ void expo_add(struct expo *x, struct expo_family *f, const struct expo_label *la
     }
 }
 
-void expo_add_histogram(struct expo *x, struct expo_family *f, const struct expo_label *labels,
+void expo_add_histogram(struct expo *x, struct expo_family *f, const struct label *labels,
                         uint32_t count, const double *edges, uint32_t edges_count,
                         const uint64_t *buckets, double sum)
 {
@@ -153,7 +153,7 @@ void expo_add_histogram(struct expo *x, struct expo_family *f, const struct expo
     sample_link(f, s);
 }
 
-static bool sample_has(const struct expo_sample *s, const struct expo_label *want)
+static bool sample_has(const struct expo_sample *s, const struct label *want)
 {
     for (uint32_t i = 0; i < s->labels_count; i++) {
         if (str_eq(s->labels[i].name, want->name)) {
@@ -164,7 +164,7 @@ static bool sample_has(const struct expo_sample *s, const struct expo_label *wan
 }
 
 const struct expo_sample *expo_find(const struct expo *x, struct str family,
-                                    const struct expo_label *labels, uint32_t count)
+                                    const struct label *labels, uint32_t count)
 {
     for (const struct expo_family *f = x->first; f; f = f->next) {
         if (!str_eq(f->name, base_name(f->type, family))) {

@@ -9,15 +9,12 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "codec/labels.h"
 
 enum expo_type { EXPO_COUNTER, EXPO_GAUGE, EXPO_HISTOGRAM, EXPO_INFO };
 
-struct expo_label {
-    struct str name, value;
-};
-
 struct expo_sample {
-    const struct expo_label *labels;
+    const struct label *labels;
     uint32_t labels_count;
     double value; /* counter, gauge; info: 1 */
     /* histogram: counts per bucket, not cumulative; buckets_count = edges + 1, the last is +Inf */
@@ -53,10 +50,10 @@ void expo_init(struct expo *x, struct arena *a, int64_t t_ms);
 struct expo_family *expo_family(struct expo *x, enum expo_type type, struct str name,
                                 struct str unit, struct str help);
 /* labels are copied. */
-void expo_add(struct expo *x, struct expo_family *f, const struct expo_label *labels,
-              uint32_t count, double value);
+void expo_add(struct expo *x, struct expo_family *f, const struct label *labels, uint32_t count,
+              double value);
 /* edges are borrowed (static tables) and equal for all samples of a family; buckets are copied. */
-void expo_add_histogram(struct expo *x, struct expo_family *f, const struct expo_label *labels,
+void expo_add_histogram(struct expo *x, struct expo_family *f, const struct label *labels,
                         uint32_t count, const double *edges, uint32_t edges_count,
                         const uint64_t *buckets, double sum);
 
@@ -71,6 +68,6 @@ void expo_write(const struct expo *x, enum expo_format f, struct buf *out);
 /* First sample of `family` (its name with or without _total, _info) whose labels contain all the
  * given; NULL when absent. For tests and the terminal board. */
 const struct expo_sample *expo_find(const struct expo *x, struct str family,
-                                    const struct expo_label *labels, uint32_t count);
+                                    const struct label *labels, uint32_t count);
 
 #endif

@@ -38,7 +38,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     arena_init(&arena, &mem, 1 << 20);
     buf_init(&out, &mem, 1 << 20);
     expo_init(&x, &arena, 0);
-    const struct expo_label label = {STR("v"), s};
+    const struct label label = {STR("v"), s};
     expo_add(&x, expo_family(&x, EXPO_GAUGE, STR("g"), STR(""), STR("h")), &label, 1, 1);
     ASSERT(!x.failed);
     expo_write(&x, f, &out);

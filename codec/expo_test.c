@@ -36,9 +36,9 @@ static const double edges[] = {0.005, 1, 2.5, 86400};
 static void fill(struct page *p)
 {
     struct expo *x = &p->x;
-    const struct expo_label form[] = {{STR("form"), STR("dict\\key \"a\"\nb")},
+    const struct label form[] = {{STR("form"), STR("dict\\key \"a\"\nb")},
                                       {STR("psp"), STR("Banco \xc3\x81gil")}};
-    const struct expo_label stage[] = {{STR("stage"), STR("score")}};
+    const struct label stage[] = {{STR("stage"), STR("score")}};
     const uint64_t buckets[] = {1, 2, 0, 4, 5};
     const uint64_t empty[5] = {0};
     struct expo_family *f = expo_family(x, EXPO_COUNTER, STR("pix_events"), STR(""),
@@ -54,7 +54,7 @@ static void fill(struct page *p)
     expo_add_histogram(x, f, stage, 1, edges, ARRAY_LEN(edges), buckets, 12.25);
     expo_add_histogram(x, f, NULL, 0, edges, ARRAY_LEN(edges), empty, 0);
     f = expo_family(x, EXPO_INFO, STR("farol_build_info"), STR(""), STR("Build."));
-    const struct expo_label version[] = {{STR("version"), STR("0.1.0")}};
+    const struct label version[] = {{STR("version"), STR("0.1.0")}};
     expo_add(x, f, version, 1, 1);
     expo_family(x, EXPO_GAUGE, STR("pix_no_samples"), STR(""), STR("None yet."));
     assert_false(x->failed);
@@ -155,7 +155,7 @@ TEST(expo_label_values_that_are_not_utf8_do_not_spoil_the_page)
 {
     struct page p;
     page_open(&p);
-    const struct expo_label bad[] = {{STR("reason"), STR("a\xff\"\xc3(")}};
+    const struct label bad[] = {{STR("reason"), STR("a\xff\"\xc3(")}};
     struct expo_family *f = expo_family(&p.x, EXPO_GAUGE, STR("g"), STR(""), STR("G."));
     expo_add(&p.x, f, bad, 1, 1);
     expo_write(&p.x, EXPO_TEXT_0_0_4, &p.out);
@@ -190,8 +190,8 @@ TEST(expo_find_takes_a_subset_of_labels)
     struct page p;
     page_open(&p);
     fill(&p);
-    const struct expo_label stage[] = {{STR("stage"), STR("score")}};
-    const struct expo_label other[] = {{STR("stage"), STR("act")}};
+    const struct label stage[] = {{STR("stage"), STR("score")}};
+    const struct label other[] = {{STR("stage"), STR("act")}};
     assert_true(expo_find(&p.x, STR("pix_events_total"), NULL, 0)->value == 12345678901.0);
     assert_ptr_equal(expo_find(&p.x, STR("pix_events"), NULL, 0),
                      expo_find(&p.x, STR("pix_events_total"), NULL, 0));
@@ -278,7 +278,7 @@ FAULT_TEST(expo_survives_lack_of_memory)
     arena_init(&p.arena, &w->mem, 1 << 20);
     expo_init(&p.x, &p.arena, 0);
     buf_init(&p.out, &w->mem, 1 << 20);
-    static const struct expo_label label[] = {{STR_INIT("a"), STR_INIT("b")}};
+    static const struct label label[] = {{STR_INIT("a"), STR_INIT("b")}};
     for (int i = 0; i < 50; i++) {
         struct expo_family *f = expo_family(&p.x, EXPO_GAUGE, STR("g"), STR(""), STR("G."));
         for (int k = 0; k < 50; k++) {

@@ -463,7 +463,7 @@ TEST(model_clocks_that_run_ahead_age_nobody)
 static double sample(const struct expo *x, const char *family, const char *k1, const char *v1,
                      const char *k2, const char *v2)
 {
-    struct expo_label l[2] = {{str_from_c(k1), str_from_c(v1)}, {str_from_c(k2), str_from_c(v2)}};
+    struct label l[2] = {{str_from_c(k1), str_from_c(v1)}, {str_from_c(k2), str_from_c(v2)}};
     const struct expo_sample *s = expo_find(x, str_from_c(family), l,
                                             k1 == NULL   ? 0
                                             : k2 == NULL ? 1

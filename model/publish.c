@@ -15,7 +15,7 @@ struct out {
 };
 
 #define LABEL(k, v)     \
-    (struct expo_label) \
+    (struct label) \
     {                   \
         STR(k), (v)     \
     }
@@ -43,7 +43,7 @@ static void decisions(struct out *o)
             if (count == 0) {
                 continue;
             }
-            const struct expo_label l[] = {LABEL("decision", verdict_text(i / (FALLBACKS * FORMS))),
+            const struct label l[] = {LABEL("decision", verdict_text(i / (FALLBACKS * FORMS))),
                                            LABEL("model_version", version_name(o, v)),
                                            LABEL("fallback", fallback_text(i / FORMS % FALLBACKS)),
                                            LABEL("form", form_text(i % FORMS))};
@@ -59,7 +59,7 @@ static void decisions(struct out *o)
         for (uint32_t k = 0; k < o->n; k++) {
             sum += model_shard_of(o->states, k)->brl[v];
         }
-        const struct expo_label l[] = {LABEL("decision", verdict_text(v))};
+        const struct label l[] = {LABEL("decision", verdict_text(v))};
         expo_add(o->x, f, l, 1, (double)sum / 100);
     }
     for (uint32_t r = 0; r < MODEL_REFUSALS; r++) {
@@ -67,7 +67,7 @@ static void decisions(struct out *o)
         for (uint32_t k = 0; k < o->n; k++) {
             sum += model_shard_of(o->states, k)->refusals[r];
         }
-        const struct expo_label l[] = {LABEL("reason", model_refusal_text[r])};
+        const struct label l[] = {LABEL("reason", model_refusal_text[r])};
         expo_add(o->x, refused, l, 1, (double)sum);
     }
 }
@@ -89,7 +89,7 @@ static void versions(struct out *o)
         if (v == NULL) {
             continue;
         }
-        const struct expo_label l[] = {LABEL("model_version", version_name(o, i))};
+        const struct label l[] = {LABEL("model_version", version_name(o, i))};
         expo_add_histogram(o->x, score, l, 1, model_score_edges, MODEL_SCORE_EDGES, v->scores,
                            (double)v->score_sum / MODEL_FIX);
         if (!isnan(v->threshold)) {
@@ -110,11 +110,11 @@ static void info(struct out *o)
         const struct model_shard *s = model_shard_of(o->states, k);
         for (uint32_t i = 0; i < s->shas_count; i++) {
             const struct model_sha *x = &s->shas[i];
-            const struct expo_label l[] = {
+            const struct label l[] = {
                 LABEL("model", str_of(x->model, x->model_n)),
                 LABEL("version", model_names_str(&s->names, 0, x->version)),
                 LABEL("sha256", str_of(x->sha, x->sha_n))};
-            struct expo_label labels[3];
+            struct label labels[3];
             memcpy(labels, l, sizeof labels);
             if (model_slot_recent(x->seen_slot, o->now_ns) &&
                 (f == NULL || expo_find(o->x, f->name, labels, 3) == NULL)) {
@@ -144,7 +144,7 @@ static void features(struct out *o)
         }
         struct str name = model_merged_name(o->g, i);
         double baseline = model_baseline(o->m, name);
-        const struct expo_label l[] = {LABEL("feature", name)};
+        const struct label l[] = {LABEL("feature", name)};
         expo_add(o->x, values, l, 1, (double)v->values);
         expo_add(o->x, nulls, l, 1, (double)v->nulls);
         expo_add(o->x, defaults, l, 1, (double)v->defaults);
@@ -192,20 +192,20 @@ static void labels(struct out *o)
     }
     for (uint32_t t = 0; t < TRUTHS; t++) {
         for (uint32_t i = 0; i < LABEL_SOURCES; i++) {
-            const struct expo_label l[] = {LABEL("label", truth_text(t)),
+            const struct label l[] = {LABEL("label", truth_text(t)),
                                            LABEL("source", label_source_text(i))};
             if (sum_in[t][i] > 0) {
                 expo_add(o->x, in, l, 2, (double)sum_in[t][i]);
             }
         }
         for (uint32_t p = 0; p < 2; p++) {
-            const struct expo_label l[] = {LABEL("predicted", p ? STR("fraud") : STR("legit")),
+            const struct label l[] = {LABEL("predicted", p ? STR("fraud") : STR("legit")),
                                            LABEL("label", truth_text(t))};
             expo_add(o->x, judged, l, 2, (double)sum_judged[p][t]);
         }
     }
     for (uint32_t i = 0; i < MODEL_DROPS; i++) {
-        const struct expo_label l[] = {LABEL("reason", model_drop_text[i])};
+        const struct label l[] = {LABEL("reason", model_drop_text[i])};
         expo_add(o->x, dropped, l, 1, (double)drops[i]);
     }
     expo_add_histogram(o->x, delay, NULL, 0, model_delay_edges, MODEL_DELAY_EDGES, delays,
@@ -256,7 +256,7 @@ static void figure(struct out *o, struct str name, struct str help, size_t offse
         const struct str bounds[3] = {STR("value"), STR("lo"), STR("hi")};
         const double values[3] = {v.value, v.lo, v.hi};
         for (int k = 0; k < 3 && !isnan(v.value); k++) {
-            const struct expo_label l[] = {LABEL("cohort", model_band_text[i]),
+            const struct label l[] = {LABEL("cohort", model_band_text[i]),
                                            LABEL("bound", bounds[k])};
             expo_add(o->x, f, l, 2, values[k]);
         }
@@ -271,7 +271,7 @@ static void count(struct out *o, struct str name, struct str help, size_t offset
         if (b->valid && b->q.n > 0 && !b->q.damaged) {
             uint64_t v = 0;
             memcpy(&v, (const char *)&b->q + offset, sizeof v);
-            const struct expo_label l[] = {LABEL("cohort", model_band_text[i])};
+            const struct label l[] = {LABEL("cohort", model_band_text[i])};
             expo_add(o->x, f, l, 1, (double)v);
         }
     }
@@ -285,8 +285,8 @@ static void objectives(struct out *o)
     const struct model_objectives *c = &o->m->c->objectives;
     struct expo_family *f = family(o, EXPO_GAUGE, STR("fraud_objective"), STR(""),
                                    STR("Configured objectives of model quality."));
-    const struct expo_label precision[] = {LABEL("figure", STR("precision"))};
-    const struct expo_label recall[] = {LABEL("figure", STR("recall"))};
+    const struct label precision[] = {LABEL("figure", STR("precision"))};
+    const struct label recall[] = {LABEL("figure", STR("recall"))};
     if (c->precision > 0) {
         expo_add(o->x, f, precision, 1, c->precision);
     }

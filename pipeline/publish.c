@@ -7,7 +7,7 @@
 #include "pipeline/pipeline_int.h"
 
 #define L(n, v)          \
-    (struct expo_label)  \
+    (struct label)  \
     {                    \
         STR_INIT(n), (v) \
     }
@@ -29,7 +29,7 @@ static struct expo_family *family(const struct page *g, enum expo_type type, str
     return expo_family(g->x, type, name, unit, help);
 }
 
-static void add1(const struct page *g, struct expo_family *f, struct expo_label l, double v)
+static void add1(const struct page *g, struct expo_family *f, struct label l, double v)
 {
     expo_add(g->x, f, &l, 1, v);
 }
@@ -40,7 +40,7 @@ static void single(const struct page *g, enum expo_type type, struct str name, d
     expo_add(g->x, family(g, type, name, help), NULL, 0, v);
 }
 
-static void histogram(const struct page *g, struct expo_family *f, const struct expo_label *l,
+static void histogram(const struct page *g, struct expo_family *f, const struct label *l,
                       uint32_t count, const struct pipeline_hist *h)
 {
     expo_add_histogram(g->x, f, l, count, pipeline_edges_s, ARRAY_LEN(pipeline_edges_s), h->buckets,
@@ -68,13 +68,13 @@ static void stage_histograms(const struct page *g)
     struct expo_family *work = family(g, EXPO_HISTOGRAM, STR("pix_stage_work_seconds"),
                                       STR("Time a stage worked on an attempt."));
     for (uint32_t i = 0; i < g->p->plan.stages_count; i++) {
-        struct expo_label l = L("stage", stage_name(g, i));
+        struct label l = L("stage", stage_name(g, i));
         histogram(g, work, &l, 1, &g->t->stages.stage[i].work);
     }
     struct expo_family *queue = family(g, EXPO_HISTOGRAM, STR("pix_stage_queue_seconds"),
                                        STR("Time an attempt waited before a stage."));
     for (uint32_t i = 0; i < g->p->plan.stages_count; i++) {
-        struct expo_label l = L("stage", stage_name(g, i));
+        struct label l = L("stage", stage_name(g, i));
         histogram(g, queue, &l, 1, &g->t->stages.stage[i].queue);
     }
     struct expo_family *duration = family(
@@ -82,7 +82,7 @@ static void stage_histograms(const struct page *g)
         STR("Start to end of an attempt; latency_us of decisions where a stage sends no events."));
     for (uint32_t i = 0; i < g->p->plan.stages_count; i++) {
         const struct pipeline_stage *s = &g->t->stages.stage[i];
-        struct expo_label l = L("stage", stage_name(g, i));
+        struct label l = L("stage", stage_name(g, i));
         bool events = false;
         for (uint32_t o = 0; o < STAGE_OUTCOMES; o++) {
             events = events || s->events[o] > 0;
@@ -104,13 +104,13 @@ static void version_series(const struct page *g)
                                           "version that cannot be a label."));
     for (uint32_t i = 0; i < g->p->plan.stages_count; i++) {
         const struct pipeline_versions *s = &g->t->stages.stage[i].versions;
-        struct expo_label l[2] = {L("stage", stage_name(g, i)), L("version", STR(""))};
+        struct label l[2] = {L("stage", stage_name(g, i)), L("version", STR(""))};
         for (uint32_t k = 0; k < s->count; k++) {
             l[1].value = pipeline_version_text(&s->v[k]);
             expo_add(g->x, first, l, 2, s_from_ns(s->v[k].first_ns));
             expo_add(g->x, events, l, 2, (double)s->v[k].events);
         }
-        struct expo_label why[2] = {L("stage", stage_name(g, i)), L("reason", STR("replaced"))};
+        struct label why[2] = {L("stage", stage_name(g, i)), L("reason", STR("replaced"))};
         expo_add(g->x, shed, why, 2, (double)s->replaced);
         why[1].value = STR("refused");
         expo_add(g->x, shed, why, 2, (double)s->refused);
@@ -123,7 +123,7 @@ static void stage_counters(const struct page *g)
                                    STR("Stage events by outcome, duplicates included."));
     for (uint32_t i = 0; i < g->p->plan.stages_count; i++) {
         for (uint32_t o = 0; o < STAGE_OUTCOMES; o++) {
-            struct expo_label l[2] = {L("stage", stage_name(g, i)),
+            struct label l[2] = {L("stage", stage_name(g, i)),
                                       L("outcome", stage_outcome_text((enum stage_outcome)o))};
             expo_add(g->x, f, l, 2, (double)g->t->stages.stage[i].events[o]);
         }
@@ -146,7 +146,7 @@ static void stage_counters(const struct page *g)
 }
 
 /* Adds the counted names of all shards under one label; `l` has room for the last label. */
-static void counted(const struct page *g, struct expo_family *f, struct expo_label *l,
+static void counted(const struct page *g, struct expo_family *f, struct label *l,
                     uint32_t count, const struct pipeline_counted *c)
 {
     for (uint32_t i = 0; i < c->names.count; i++) {
@@ -171,7 +171,7 @@ static void names_of_shards(const struct page *g)
                 pipeline_counted_merge(
                     &sum, &((const struct pipeline_shard *)g->states[s])->stages.stage[i].reasons);
             }
-            struct expo_label l[2] = {L("stage", stage_name(g, i)), L("reason", STR(""))};
+            struct label l[2] = {L("stage", stage_name(g, i)), L("reason", STR(""))};
             counted(g, errors, l, 2, &sum);
         } else {
             g->x->failed = true;
@@ -186,7 +186,7 @@ static void names_of_shards(const struct page *g)
             pipeline_counted_merge(&sum,
                                    &((const struct pipeline_shard *)g->states[s])->stages.unknown);
         }
-        struct expo_label l = L("name", STR(""));
+        struct label l = L("name", STR(""));
         counted(g, unknown, &l, 1, &sum);
     } else {
         g->x->failed = true;
@@ -202,7 +202,7 @@ static void lost_counters(const struct page *g)
                                       STR("Lost transactions that came back later."));
     const struct pipeline_ledger_counts *c = &g->t->ledger;
     for (uint32_t i = 0; i < g->p->plan.stages_count; i++) {
-        struct expo_label l[2] = {L("from", pipeline_position_name(&g->p->plan, i)),
+        struct label l[2] = {L("from", pipeline_position_name(&g->p->plan, i)),
                                   L("to", pipeline_position_name(&g->p->plan, i + 1))};
         expo_add(g->x, lost, l, 2, (double)c->lost[i]);
         expo_add(g->x, back, l, 2, (double)c->recovered[i]);
@@ -223,7 +223,7 @@ static void ledger_series(const struct page *g)
                                           STR("Transactions that had left and were taken back."));
     for (uint32_t i = PIPELINE_IN_FLIGHT; i < PIPELINE_STATES; i++) {
         bool left = pipeline_is_left(i);
-        struct expo_label l[2] = {L("state", left ? STR("left") : pipeline_state_text(i)),
+        struct label l[2] = {L("state", left ? STR("left") : pipeline_state_text(i)),
                                   L("end", left ? pipeline_state_text(i) : STR(""))};
         expo_add(g->x, f, l, 2, (double)c->state[i]);
         if (left) {
@@ -272,7 +272,7 @@ static void decision_series(const struct page *g)
         family(g, EXPO_HISTOGRAM, STR("pix_sla_segment_seconds"),
                STR("From the start of the transaction to the end of the segment."));
     for (uint32_t i = SLA_NONE + 1; i < SLA_SEGMENTS; i++) {
-        struct expo_label l = L("segment", sla_segment_text((enum sla_segment)i));
+        struct label l = L("segment", sla_segment_text((enum sla_segment)i));
         histogram(g, sla, &l, 1, &g->t->sla.segment[i]);
     }
     struct expo_family *invalid = family(g, EXPO_COUNTER, STR("pix_sla_invalid"),

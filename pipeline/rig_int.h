@@ -223,7 +223,7 @@ RIG_UNUSED static double rig_series(struct rig *g, const char *family, const cha
     expo_init(&x, &a, 0);
     g->pillar.publish(g->p, g->states, g->n, RIG_T0, &x);
     assert_false(x.failed);
-    struct expo_label l[2] = {{str_from_c(l1), str_from_c(v1)}, {str_from_c(l2), str_from_c(v2)}};
+    struct label l[2] = {{str_from_c(l1), str_from_c(v1)}, {str_from_c(l2), str_from_c(v2)}};
     const struct expo_sample *s = expo_find(&x, str_from_c(family), l, l2 ? 2 : l1 ? 1 : 0);
     double v = s ? s->value : -1;
     arena_release(&a);

@@ -108,7 +108,7 @@ TEST(gzip_metrics_over_http)
     for (int i = 0; i < 200; i++) {
         char n[16];
         (void)snprintf(n, sizeof n, "%d", i);
-        const struct expo_label label = {STR("n"), str_from_c(n)};
+        const struct label label = {STR("n"), str_from_c(n)};
         expo_add(&snapshot->expo, f, &label, 1, i);
     }
     server_snapshots_publish(&s->snapshots, snapshot);

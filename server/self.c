@@ -31,7 +31,7 @@ static void gauge(struct expo *x, const char *name, const char *unit, const char
 
 static void publish_build(struct expo *x)
 {
-    const struct expo_label labels[] = {{STR("version"), str_from_c(server_version)},
+    const struct label labels[] = {{STR("version"), str_from_c(server_version)},
                                         {STR("commit"), str_from_c(server_commit)},
                                         {STR("compiler"), STR(__VERSION__)}};
     struct expo_family *f = expo_family(x, EXPO_INFO, STR("farol_build"), STR(""),
@@ -67,8 +67,8 @@ static void publish_river(struct expo *x, const struct river_stats *r)
     struct expo_family *f =
         expo_family(x, EXPO_COUNTER, STR("farol_river_refused"), STR(""),
                     STR("Batches not stored, by reason: busy (queue full), io (disk)."));
-    const struct expo_label busy = {STR("reason"), STR("busy")};
-    const struct expo_label io = {STR("reason"), STR("io")};
+    const struct label busy = {STR("reason"), STR("busy")};
+    const struct label io = {STR("reason"), STR("io")};
     expo_add(x, f, &busy, 1, (double)r->refused_busy);
     expo_add(x, f, &io, 1, (double)r->refused_io);
     gauge(x, "farol_river_queue_bytes", "bytes", "Received and not yet applied by every shard.",
@@ -93,15 +93,15 @@ static void publish_http(struct expo *x, const struct http_stats *h)
     struct expo_family *f = expo_family(x, EXPO_COUNTER, STR("farol_http_responses"), STR(""),
                                         STR("Answers by class of status."));
     for (size_t i = 2; i < ARRAY_LEN(classes); i++) {
-        const struct expo_label label = {STR("class"), str_from_c(classes[i])};
+        const struct label label = {STR("class"), str_from_c(classes[i])};
         expo_add(x, f, &label, 1, (double)h->status[i]);
     }
     counter(x, "farol_http_requests", "", "Requests whose headers were read.", h->requests);
     f = expo_family(x, EXPO_COUNTER, STR("farol_http_refused"), STR(""),
                     STR("Requests refused before a handler: framing, route, body."));
-    const struct expo_label framing = {STR("reason"), STR("framing")};
-    const struct expo_label route = {STR("reason"), STR("route")};
-    const struct expo_label body = {STR("reason"), STR("body")};
+    const struct label framing = {STR("reason"), STR("framing")};
+    const struct label route = {STR("reason"), STR("route")};
+    const struct label body = {STR("reason"), STR("body")};
     expo_add(x, f, &framing, 1, (double)h->refused_framing);
     expo_add(x, f, &route, 1, (double)h->refused_route);
     expo_add(x, f, &body, 1, (double)h->refused_body);

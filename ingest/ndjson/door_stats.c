@@ -46,8 +46,8 @@ static void publish_lines(struct ndjson *n, struct expo *x)
                     STR("Lines received at the NDJSON door, by kind of event and result."));
     for (uint32_t k = 0; k < RECORD_KINDS; k++) {
         struct str kind = ndjson_kind_text((enum record_kind)k);
-        struct expo_label accepted[] = {{STR("kind"), kind}, {STR("result"), STR("accepted")}};
-        struct expo_label rejected[] = {{STR("kind"), kind}, {STR("result"), STR("rejected")}};
+        struct label accepted[] = {{STR("kind"), kind}, {STR("result"), STR("accepted")}};
+        struct label rejected[] = {{STR("kind"), kind}, {STR("result"), STR("rejected")}};
         if (k != RECORD_NAME) { /* a line whose kind is not known is never accepted */
             expo_add(x, f, accepted, 2, (double)get(&n->accepted[k]));
         }
@@ -62,7 +62,7 @@ static void publish_set(struct expo *x, struct str name, struct str help, struct
 {
     struct expo_family *f = expo_family(x, EXPO_COUNTER, name, STR(""), help);
     for (uint32_t i = 0; i < count; i++) {
-        struct expo_label l = {label, text(i)};
+        struct label l = {label, text(i)};
         expo_add(x, f, &l, 1, (double)get(&v[i]));
     }
 }
@@ -96,8 +96,8 @@ void ndjson_publish(struct ndjson *n, struct expo *x)
                 STR("result"), result_text, n->results, NDJSON_RESULTS);
     struct expo_family *f = expo_family(x, EXPO_COUNTER, STR("farol_ingest_body_bytes"),
                                         STR("bytes"), STR("Bytes received at the NDJSON door."));
-    struct expo_label sent = {STR("form"), STR("sent")};
-    struct expo_label unpacked = {STR("form"), STR("unpacked")};
+    struct label sent = {STR("form"), STR("sent")};
+    struct label unpacked = {STR("form"), STR("unpacked")};
     expo_add(x, f, &sent, 1, (double)get(&n->body_bytes));
     expo_add(x, f, &unpacked, 1, (double)get(&n->unpacked_bytes));
     f = expo_family(x, EXPO_GAUGE, STR("farol_ingest_receiving_bytes"), STR("bytes"),

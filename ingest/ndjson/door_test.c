@@ -217,7 +217,7 @@ static double metric(struct world *w, const char *family, const char *name, cons
     arena_init(&a, &w->test_mem, 1 << 20);
     expo_init(&x, &a, 0);
     ndjson_publish(w->door, &x);
-    struct expo_label l = {str_from_c(name), str_from_c(value)};
+    struct label l = {str_from_c(name), str_from_c(value)};
     const struct expo_sample *s = expo_find(&x, str_from_c(family), &l, 1);
     assert_non_null(s);
     double v = s->value;

@@ -1,0 +1,49 @@
+/* Columns: n values of one series (or n times shared by many) as bytes, lossless, bit for bit.
+ *
+ * A column's first byte names its codec; the encoder tries what fits and keeps the smallest. The
+ * caller stores n and the length. All decoders bound every read and return ERR_CORRUPT; speed comes
+ * from fixed-size frames of bit-packed integers. Pictures: col_*.c. */
+#ifndef ENGINES_TSDB_COL_INT_H
+#define ENGINES_TSDB_COL_INT_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "codec/nhist.h"
+
+#define COL_VALUES_MAX 65536 /* values of one column */
+#define COL_SLACK      64    /* extra elements that output arrays must have room for */
+
+/* Memory for one encoder or decoder, reused from column to column. thread: one. */
+struct col_scratch;
+struct col_scratch *col_scratch_new(struct mem *m);
+void col_scratch_free(struct col_scratch *s);
+
+/* Times ascend strictly. */
+MUST_USE bool col_times_encode(struct col_scratch *s, const int64_t *t, uint32_t n, struct buf *out,
+                               struct err *e);
+MUST_USE bool col_times_decode(struct col_scratch *s, struct str bytes, uint32_t n, int64_t *t,
+                               struct err *e);
+
+/* ref: the values of the neighbouring bucket at the same times, or NULL; the encoder uses it when
+ * that is smaller, and says so in the codec byte (col_values_uses_ref). Decoding such a column
+ * needs the same ref. */
+MUST_USE bool col_values_encode(struct col_scratch *s, const double *v, const double *ref,
+                                uint32_t n, struct buf *out, struct err *e);
+bool col_values_uses_ref(struct str bytes);
+/* v has room for n + COL_SLACK. */
+MUST_USE bool col_values_decode(struct col_scratch *s, struct str bytes, const double *ref,
+                                uint32_t n, double *v, struct err *e);
+
+/* Any int64 (start timestamps; 0 = none). */
+MUST_USE bool col_ints_encode(struct col_scratch *s, const int64_t *v, uint32_t n, struct buf *out,
+                              struct err *e);
+MUST_USE bool col_ints_decode(struct col_scratch *s, struct str bytes, uint32_t n, int64_t *v,
+                              struct err *e);
+
+/* Histograms; h[i] NULL is allowed and comes back NULL (a float sample stands there). */
+MUST_USE bool col_nhists_encode(struct col_scratch *s, const struct nhist *const *h, uint32_t n,
+                                struct buf *out, struct err *e);
+MUST_USE bool col_nhists_decode(struct col_scratch *s, struct str bytes, uint32_t n,
+                                struct arena *a, struct nhist **h, struct err *e);
+
+#endif
