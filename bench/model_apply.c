@@ -66,10 +66,10 @@ static void fill(struct buf *b, struct rng *r, uint32_t from)
                              .features_count = FEATURES};
         record_put_decision(b, &d);
         if (k % 100 == 0) {
-            struct label l = {.id = d.id,
-                              .t_ns = t_ns + NS_PER_DAY,
-                              .truth = TRUTH_FRAUD,
-                              .source = SOURCE_ANALYST};
+            struct fraud_label l = {.id = d.id,
+                                    .t_ns = t_ns + NS_PER_DAY,
+                                    .truth = TRUTH_FRAUD,
+                                    .source = SOURCE_ANALYST};
             record_put_label(b, &l);
         }
     }

@@ -126,7 +126,7 @@ bool record_check_decision(const struct decision *d, struct err *e)
     return check_lists(d, e);
 }
 
-bool record_check_label(const struct label *l, struct err *e)
+bool record_check_label(const struct fraud_label *l, struct err *e)
 {
     struct e2e id;
     if (!e2e_parse(e2e_str(&l->id), &id, e)) {
@@ -325,7 +325,7 @@ void record_put_decision(struct buf *b, const struct decision *d)
     finish(b, at, p, record_route(e2e_hash(&d->id)), RECORD_DECISION);
 }
 
-void record_put_label(struct buf *b, const struct label *l)
+void record_put_label(struct buf *b, const struct fraud_label *l)
 {
     if (!record_check_label(l, NULL)) {
         b->failed = true;

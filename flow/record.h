@@ -143,7 +143,7 @@ struct decision {
     uint32_t latencies_count;
 };
 
-struct label {
+struct fraud_label {
     struct e2e id;
     int64_t t_ns; /* when the label became known */
     enum truth truth;
@@ -172,7 +172,7 @@ struct record {
     struct hash128 hash; /* e2e_hash of the id */
     union {
         struct decision decision;
-        struct label label;
+        struct fraud_label label;
         struct stage_event stage;
     } u;
 };
@@ -181,7 +181,7 @@ struct record {
  * of each record that it made and counts the refused line by reason; ERR_INPUT says which field.
  * Name ids are not checked here: only the batch knows them. */
 MUST_USE bool record_check_decision(const struct decision *d, struct err *e);
-MUST_USE bool record_check_label(const struct label *l, struct err *e);
+MUST_USE bool record_check_label(const struct fraud_label *l, struct err *e);
 MUST_USE bool record_check_stage(const struct stage_event *s, struct err *e);
 
 /* Writing. A batch is names and records in any order, a name before its first use. Ids of names are
@@ -191,7 +191,7 @@ MUST_USE bool record_check_stage(const struct stage_event *s, struct err *e);
  * any NaN threshold or score is "not given". */
 void record_put_name(struct buf *b, struct str name);
 void record_put_decision(struct buf *b, const struct decision *d);
-void record_put_label(struct buf *b, const struct label *l);
+void record_put_label(struct buf *b, const struct fraud_label *l);
 void record_put_stage(struct buf *b, const struct stage_event *s);
 
 /* The shard of N that owns a route: used here and by pillars when they load. */

@@ -105,7 +105,7 @@ static inline void record_gen_decision(struct record_gen *g, struct decision *d,
     }
 }
 
-static inline void record_gen_label(struct record_gen *g, struct label *l, size_t str_max)
+static inline void record_gen_label(struct record_gen *g, struct fraud_label *l, size_t str_max)
 {
     struct rng *rng = &g->rng;
     g->used = 0;
@@ -178,7 +178,7 @@ static inline bool record_same_decision(const struct decision *a, const struct d
     return same;
 }
 
-static inline bool record_same_label(const struct label *a, const struct label *b)
+static inline bool record_same_label(const struct fraud_label *a, const struct fraud_label *b)
 {
     return str_eq(e2e_str(&a->id), e2e_str(&b->id)) && a->t_ns == b->t_ns && a->truth == b->truth &&
            a->source == b->source && str_eq(a->source_name, b->source_name) &&

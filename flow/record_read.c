@@ -174,8 +174,8 @@ static bool get_decision(struct record_reader *r, const unsigned char *at, size_
     return record_check_decision(d, NULL) || damaged(r, e, "a decision's value is out of range");
 }
 
-static bool get_label(struct record_reader *r, const unsigned char *at, size_t n, struct label *l,
-                      struct err *e)
+static bool get_label(struct record_reader *r, const unsigned char *at, size_t n,
+                      struct fraud_label *l, struct err *e)
 {
     if (n < LAB_FIXED) {
         return damaged(r, e, "a label is too short");

@@ -46,7 +46,7 @@ TEST(record_every_field_survives)
         struct record rec;
         struct err e = {.code = ERR_NONE};
         struct decision d;
-        struct label l;
+        struct fraud_label l;
         struct stage_event s;
         size_t str_max = round % 7 == 0 ? RECORD_STR_MAX : 12;
         uint32_t features = round % 50 == 0 ? RECORD_FEATURES_MAX : (uint32_t)round % 25;
@@ -278,7 +278,7 @@ TEST(record_damage_is_noticed_or_stays_in_range)
     struct record_gen *g = gen_new(test_seed() + 2);
     struct record_reader *r = reader_new();
     struct decision d;
-    struct label l;
+    struct fraud_label l;
     struct stage_event s;
     put_names(&b, 4);
     record_gen_decision(g, &d, 4, 6, 9);

@@ -234,7 +234,7 @@ static uint64_t id_hash(struct str s)
 
 static void apply_label(struct model_shard *s, const struct record *rec)
 {
-    const struct label *l = &rec->u.label;
+    const struct fraud_label *l = &rec->u.label;
     struct model *m = s->model;
     struct model_row scratch;
     struct model_waiting w = {.id = rec->hash,

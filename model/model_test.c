@@ -28,7 +28,7 @@ static void stream(struct testing *t, uint64_t seed, uint32_t decisions, uint32_
         }
         if (fraud || rng_f64(&r) < 0.02) {
             int64_t at = t_ns + (int64_t)(rng_exp(&r) * 2 * (double)NS_PER_DAY);
-            struct label l = testing_label(t_ns, i, at, fraud ? TRUTH_FRAUD : TRUTH_LEGIT);
+            struct fraud_label l = testing_label(t_ns, i, at, fraud ? TRUTH_FRAUD : TRUTH_LEGIT);
             record_put_label(&t->batch, &l);
             if (rng_f64(&r) < 0.2) {
                 l.t_ns += NS_PER_DAY;
@@ -97,8 +97,8 @@ TEST(model_joins_labels_of_any_order_and_answers_by_age)
     testing_init(&t, 1);
     struct decision a = testing_decision(t0, 1, 0.9, VERDICT_DENY);
     struct decision b = testing_decision(t0 + NS_PER_S, 2, 0.2, VERDICT_APPROVE);
-    struct label la = testing_label(t0, 1, t0 + 2 * NS_PER_DAY, TRUTH_FRAUD);
-    struct label lb = testing_label(t0 + NS_PER_S, 2, t0 + 5 * NS_PER_DAY, TRUTH_FRAUD);
+    struct fraud_label la = testing_label(t0, 1, t0 + 2 * NS_PER_DAY, TRUTH_FRAUD);
+    struct fraud_label lb = testing_label(t0 + NS_PER_S, 2, t0 + 5 * NS_PER_DAY, TRUTH_FRAUD);
     testing_give_label(&t, &la); /* before its decision */
     assert_int_equal(model_shard_of(t.states, 0)->labels.w_count, 1);
     testing_give_decision(&t, &a);
@@ -202,7 +202,7 @@ TEST(model_lists_and_cells_give_the_same_bits)
             d.fallback = i % 50 == 0 ? FALLBACK_MODEL : FALLBACK_NONE;
             record_put_decision(&each[k]->batch, &d);
             if (rng_f64(&r) < s * 0.1) {
-                struct label l = testing_label(t_ns, i, t_ns + 1, TRUTH_FRAUD);
+                struct fraud_label l = testing_label(t_ns, i, t_ns + 1, TRUTH_FRAUD);
                 record_put_label(&each[k]->batch, &l);
             }
             if (i % 500 == 499) {
@@ -299,7 +299,7 @@ TEST(model_goes_on_after_a_checkpoint_with_another_number_of_shards)
     /* Late labels of decisions that are in files only, and repeats of these decisions. */
     for (uint32_t i = 1; i < 3000; i += 97) {
         int64_t t_ns = t0 + (int64_t)i * (3 * NS_PER_DAY / 3000);
-        struct label l = testing_label(t_ns, i, t0 + 4 * NS_PER_DAY, TRUTH_FRAUD);
+        struct fraud_label l = testing_label(t_ns, i, t0 + 4 * NS_PER_DAY, TRUTH_FRAUD);
         testing_give_label(&a, &l);
         testing_give_label(&b, &l);
     }
@@ -396,8 +396,8 @@ TEST(model_checkpoint_survives_a_crash_after_it)
         ask_all(&a, &got);
         compare_answers(buf_str(&got), buf_str(&want));
         for (uint32_t i = 1; i < 1000; i += 31) {
-            struct label l = testing_label(t0 + (int64_t)i * (3 * NS_PER_DAY / 1000), i,
-                                           t0 + 50 * NS_PER_DAY, TRUTH_LEGIT);
+            struct fraud_label l = testing_label(t0 + (int64_t)i * (3 * NS_PER_DAY / 1000), i,
+                                                 t0 + 50 * NS_PER_DAY, TRUTH_LEGIT);
             testing_give_label(&a, &l);
         }
         assert_int_equal(model_shard_of(a.states, 0)->labels.w_count, 0);
@@ -500,7 +500,7 @@ TEST(model_publishes_counters_features_and_quality)
     give_features(&t, 100, 1000, 1234.0, FEATURE_NULL);
     struct decision d = testing_decision(t0, 7777, 0.95, VERDICT_DENY);
     testing_give_decision(&t, &d);
-    struct label l = testing_label(t0, 7777, t0 + TESTING_HOUR_NS, TRUTH_FRAUD);
+    struct fraud_label l = testing_label(t0, 7777, t0 + TESTING_HOUR_NS, TRUTH_FRAUD);
     testing_give_label(&t, &l);
     testing_tick(&t);
     struct mem m;
@@ -587,7 +587,8 @@ TEST(model_status_tells_what_is_wrong_in_two_languages)
     for (uint32_t i = 0; i < 40; i++) {
         struct decision d = testing_decision(t0, 5000 + i, 0.9, VERDICT_HOLD);
         testing_give_decision(&t, &d);
-        struct label l = testing_label(t0, 5000 + i, t0 + 1, i % 2 ? TRUTH_FRAUD : TRUTH_LEGIT);
+        struct fraud_label l =
+            testing_label(t0, 5000 + i, t0 + 1, i % 2 ? TRUTH_FRAUD : TRUTH_LEGIT);
         testing_give_label(&t, &l);
     }
     testing_tick(&t);
@@ -671,7 +672,7 @@ FAULT_TEST(model_survives_any_fault)
         struct decision d = testing_decision(t0 + i * 120 * NS_PER_S, i, 0.005 * i, VERDICT_HOLD);
         record_put_decision(&t.batch, &d);
         if (i % 10 == 0) {
-            struct label l = testing_label(t0, 0, t0 + i, TRUTH_FRAUD);
+            struct fraud_label l = testing_label(t0, 0, t0 + i, TRUTH_FRAUD);
             record_put_label(&t.batch, &l);
         }
         ok = !t.batch.failed;

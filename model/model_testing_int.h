@@ -130,10 +130,10 @@ static inline struct decision testing_decision(int64_t t_ns, uint32_t k, double 
                              .dims_count = 2};
 }
 
-static inline struct label testing_label(int64_t decision_t_ns, uint32_t k, int64_t t_ns,
-                                         enum truth truth)
+static inline struct fraud_label testing_label(int64_t decision_t_ns, uint32_t k, int64_t t_ns,
+                                               enum truth truth)
 {
-    return (struct label){
+    return (struct fraud_label){
         .id = testing_id(decision_t_ns, k), .t_ns = t_ns, .truth = truth, .source = SOURCE_ANALYST};
 }
 
@@ -159,7 +159,7 @@ static inline void testing_give_decision(struct testing *t, const struct decisio
     testing_apply(t);
 }
 
-static inline void testing_give_label(struct testing *t, const struct label *l)
+static inline void testing_give_label(struct testing *t, const struct fraud_label *l)
 {
     record_put_label(&t->batch, l);
     testing_apply(t);

@@ -14,10 +14,10 @@ struct out {
     struct model_merged *g;
 };
 
-#define LABEL(k, v)     \
-    (struct label) \
-    {                   \
-        STR(k), (v)     \
+#define LABEL(k, v) \
+    (struct label)  \
+    {               \
+        STR(k), (v) \
     }
 
 static struct expo_family *family(struct out *o, enum expo_type type, struct str name,
@@ -44,9 +44,9 @@ static void decisions(struct out *o)
                 continue;
             }
             const struct label l[] = {LABEL("decision", verdict_text(i / (FALLBACKS * FORMS))),
-                                           LABEL("model_version", version_name(o, v)),
-                                           LABEL("fallback", fallback_text(i / FORMS % FALLBACKS)),
-                                           LABEL("form", form_text(i % FORMS))};
+                                      LABEL("model_version", version_name(o, v)),
+                                      LABEL("fallback", fallback_text(i / FORMS % FALLBACKS)),
+                                      LABEL("form", form_text(i % FORMS))};
             expo_add(o->x, f, l, ARRAY_LEN(l), (double)count);
         }
     }
@@ -110,10 +110,9 @@ static void info(struct out *o)
         const struct model_shard *s = model_shard_of(o->states, k);
         for (uint32_t i = 0; i < s->shas_count; i++) {
             const struct model_sha *x = &s->shas[i];
-            const struct label l[] = {
-                LABEL("model", str_of(x->model, x->model_n)),
-                LABEL("version", model_names_str(&s->names, 0, x->version)),
-                LABEL("sha256", str_of(x->sha, x->sha_n))};
+            const struct label l[] = {LABEL("model", str_of(x->model, x->model_n)),
+                                      LABEL("version", model_names_str(&s->names, 0, x->version)),
+                                      LABEL("sha256", str_of(x->sha, x->sha_n))};
             struct label labels[3];
             memcpy(labels, l, sizeof labels);
             if (model_slot_recent(x->seen_slot, o->now_ns) &&
@@ -193,14 +192,14 @@ static void labels(struct out *o)
     for (uint32_t t = 0; t < TRUTHS; t++) {
         for (uint32_t i = 0; i < LABEL_SOURCES; i++) {
             const struct label l[] = {LABEL("label", truth_text(t)),
-                                           LABEL("source", label_source_text(i))};
+                                      LABEL("source", label_source_text(i))};
             if (sum_in[t][i] > 0) {
                 expo_add(o->x, in, l, 2, (double)sum_in[t][i]);
             }
         }
         for (uint32_t p = 0; p < 2; p++) {
             const struct label l[] = {LABEL("predicted", p ? STR("fraud") : STR("legit")),
-                                           LABEL("label", truth_text(t))};
+                                      LABEL("label", truth_text(t))};
             expo_add(o->x, judged, l, 2, (double)sum_judged[p][t]);
         }
     }
@@ -257,7 +256,7 @@ static void figure(struct out *o, struct str name, struct str help, size_t offse
         const double values[3] = {v.value, v.lo, v.hi};
         for (int k = 0; k < 3 && !isnan(v.value); k++) {
             const struct label l[] = {LABEL("cohort", model_band_text[i]),
-                                           LABEL("bound", bounds[k])};
+                                      LABEL("bound", bounds[k])};
             expo_add(o->x, f, l, 2, values[k]);
         }
     }

@@ -7,7 +7,7 @@
 #include "pipeline/pipeline_int.h"
 
 #define L(n, v)          \
-    (struct label)  \
+    (struct label)       \
     {                    \
         STR_INIT(n), (v) \
     }
@@ -124,7 +124,7 @@ static void stage_counters(const struct page *g)
     for (uint32_t i = 0; i < g->p->plan.stages_count; i++) {
         for (uint32_t o = 0; o < STAGE_OUTCOMES; o++) {
             struct label l[2] = {L("stage", stage_name(g, i)),
-                                      L("outcome", stage_outcome_text((enum stage_outcome)o))};
+                                 L("outcome", stage_outcome_text((enum stage_outcome)o))};
             expo_add(g->x, f, l, 2, (double)g->t->stages.stage[i].events[o]);
         }
     }
@@ -146,8 +146,8 @@ static void stage_counters(const struct page *g)
 }
 
 /* Adds the counted names of all shards under one label; `l` has room for the last label. */
-static void counted(const struct page *g, struct expo_family *f, struct label *l,
-                    uint32_t count, const struct pipeline_counted *c)
+static void counted(const struct page *g, struct expo_family *f, struct label *l, uint32_t count,
+                    const struct pipeline_counted *c)
 {
     for (uint32_t i = 0; i < c->names.count; i++) {
         l[count - 1].value = intern_str(&c->names, i);
@@ -203,7 +203,7 @@ static void lost_counters(const struct page *g)
     const struct pipeline_ledger_counts *c = &g->t->ledger;
     for (uint32_t i = 0; i < g->p->plan.stages_count; i++) {
         struct label l[2] = {L("from", pipeline_position_name(&g->p->plan, i)),
-                                  L("to", pipeline_position_name(&g->p->plan, i + 1))};
+                             L("to", pipeline_position_name(&g->p->plan, i + 1))};
         expo_add(g->x, lost, l, 2, (double)c->lost[i]);
         expo_add(g->x, back, l, 2, (double)c->recovered[i]);
     }
@@ -224,7 +224,7 @@ static void ledger_series(const struct page *g)
     for (uint32_t i = PIPELINE_IN_FLIGHT; i < PIPELINE_STATES; i++) {
         bool left = pipeline_is_left(i);
         struct label l[2] = {L("state", left ? STR("left") : pipeline_state_text(i)),
-                                  L("end", left ? pipeline_state_text(i) : STR(""))};
+                             L("end", left ? pipeline_state_text(i) : STR(""))};
         expo_add(g->x, f, l, 2, (double)c->state[i]);
         if (left) {
             add1(g, reopened, L("end", pipeline_state_text(i)), (double)c->reopened[i]);

@@ -32,8 +32,8 @@ static void gauge(struct expo *x, const char *name, const char *unit, const char
 static void publish_build(struct expo *x)
 {
     const struct label labels[] = {{STR("version"), str_from_c(server_version)},
-                                        {STR("commit"), str_from_c(server_commit)},
-                                        {STR("compiler"), STR(__VERSION__)}};
+                                   {STR("commit"), str_from_c(server_commit)},
+                                   {STR("compiler"), STR(__VERSION__)}};
     struct expo_family *f = expo_family(x, EXPO_INFO, STR("farol_build"), STR(""),
                                         STR("What is running: version, commit and compiler."));
     expo_add(x, f, labels, ARRAY_LEN(labels), 1);

@@ -40,7 +40,7 @@ struct ndjson_decoder {
     struct ndjson_texts texts;
     union {
         struct decision decision;
-        struct label label;
+        struct fraud_label label;
         struct stage_event stage;
     } rec;
     char nested[RECORD_STR_MAX]; /* "a.b": name of a feature in an object inside the features */

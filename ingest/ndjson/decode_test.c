@@ -134,7 +134,7 @@ static void decision_text(struct buf *b, const struct decision *d, const struct 
     }
 }
 
-static void label_text(struct buf *b, const struct label *l)
+static void label_text(struct buf *b, const struct fraud_label *l)
 {
     word(b, "label", truth_text(l->truth));
     word(b, "source", label_source_text(l->source));

@@ -22,7 +22,7 @@ enum { UNLESS_FALLBACK = 2 }; /* a kind of required, beside true */
         .max = (hi)                                                                               \
     }
 #define D(member, n, al, t, req, w, lo, hi) FIELD(decision, member, n, al, t, req, w, lo, hi)
-#define L(member, n, al, t, req, w, lo, hi) FIELD(label, member, n, al, t, req, w, lo, hi)
+#define L(member, n, al, t, req, w, lo, hi) FIELD(fraud_label, member, n, al, t, req, w, lo, hi)
 #define S(member, n, al, t, req, w, lo, hi) FIELD(stage_event, member, n, al, t, req, w, lo, hi)
 
 static const struct ndjson_field decision_fields[] = {

@@ -194,7 +194,7 @@ static bool constant_read(struct ndjson_binding *n, const struct yaml_node *c, s
     }
     union {
         struct decision d;
-        struct label l;
+        struct fraud_label l;
         struct stage_event s;
     } record = {0};
     struct ndjson_counts counts = {0};

@@ -200,7 +200,7 @@ static bool put_word(const struct ndjson_binding *b, const struct json_token *t,
 /* A source that is not one of ours is "other" and keeps its own name: banks have sources of their
  * own. */
 static bool put_source(const struct ndjson_binding *b, const struct json_token *t,
-                       struct label *label, struct ndjson_counts *counts,
+                       struct fraud_label *label, struct ndjson_counts *counts,
                        struct ndjson_texts *texts, struct ndjson_issue *issue)
 {
     if (t->kind == JSON_OBJECT || t->kind == JSON_ARRAY) {
