@@ -42,3 +42,41 @@ TEST(hash_depends_on_every_byte_and_on_the_seed)
         text[n / 2] = 'a';
     }
 }
+
+/* RFC 3720 appendix B.4, and the check value of the catalogue of parametrised CRCs. */
+TEST(hash_crc32c_has_the_published_values)
+{
+    unsigned char b[32];
+    memset(b, 0, sizeof b);
+    assert_int_equal(hash_crc32c(str_of((char *)b, 32)), 0x8a9136aaU);
+    memset(b, 0xff, sizeof b);
+    assert_int_equal(hash_crc32c(str_of((char *)b, 32)), 0x62a8ab43U);
+    for (unsigned i = 0; i < 32; i++) {
+        b[i] = (unsigned char)i;
+    }
+    assert_int_equal(hash_crc32c(str_of((char *)b, 32)), 0x46dd794eU);
+    assert_int_equal(hash_crc32c(STR("123456789")), 0xe3069283U);
+    assert_int_equal(hash_crc32c(str_of(NULL, 0)), 0);
+}
+
+/* Bit by bit from the definition, for every length and every cut in two. */
+TEST(hash_crc32c_is_the_same_in_one_part_or_two)
+{
+    char text[70];
+    for (size_t i = 0; i < sizeof text; i++) {
+        text[i] = (char)(i * 29 + 3);
+    }
+    for (size_t n = 0; n <= sizeof text; n++) {
+        uint32_t want = 0xffffffffU;
+        for (size_t i = 0; i < n; i++) {
+            want ^= (unsigned char)text[i];
+            for (int k = 0; k < 8; k++) {
+                want = (want >> 1) ^ ((want & 1) != 0 ? 0x82f63b78U : 0);
+            }
+        }
+        for (size_t cut = 0; cut <= n; cut++) {
+            uint32_t head = hash_crc32c(str_of(text, cut));
+            assert_int_equal(hash_crc32c_add(head, str_of(text + cut, n - cut)), ~want);
+        }
+    }
+}

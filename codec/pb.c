@@ -9,12 +9,8 @@
  * protobuf.dev/programming-guides/encoding. */
 #include "codec/pb.h"
 
-bool pb_varint(struct pb *p, uint64_t *out)
+bool pb_varint_long(struct pb *p, uint64_t *out)
 {
-    if (p->p < p->end && *p->p < 0x80) { /* one byte: tags and most lengths */
-        *out = *p->p++;
-        return true;
-    }
     uint64_t v = 0;
     for (unsigned shift = 0; shift < 70; shift += 7) {
         if (p->p == p->end) {

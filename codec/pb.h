@@ -29,8 +29,16 @@ static inline struct pb pb_of(struct str s)
 /* false at the end or when malformed (then p->failed). Groups are malformed; unknown numbers are
  * for the caller to skip. */
 bool pb_next(struct pb *p, struct pb_field *f);
-/* One varint of a packed field. */
-bool pb_varint(struct pb *p, uint64_t *out);
+bool pb_varint_long(struct pb *p, uint64_t *out);
+/* One varint of a packed field. Lengths and tags are one byte, so that case is inline. */
+static inline bool pb_varint(struct pb *p, uint64_t *out)
+{
+    if (p->p < p->end && *p->p < 0x80) {
+        *out = *p->p++;
+        return true;
+    }
+    return pb_varint_long(p, out);
+}
 static inline int64_t pb_zigzag(uint64_t u)
 {
     return (int64_t)(u >> 1) ^ -(int64_t)(u & 1);

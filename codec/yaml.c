@@ -21,6 +21,8 @@
 
 /* Looked up by walking a list. */
 #define ANCHORS_MAX 256
+/* Keys of a mapping with a merge key: they are compared in pairs. */
+#define MERGED_KEYS_MAX 2048
 
 struct anchor;
 
@@ -52,6 +54,8 @@ struct builder {
     struct anchor *anchors; /* newest first: a name may be used again */
     uint32_t anchors_count;
     struct yaml_node *root;
+    bool merge; /* merge keys are followed and documents after the first ignored */
+    bool more;  /* one was */
 };
 
 PRINTF_LIKE(5, 6)
@@ -201,7 +205,7 @@ static bool on_key(struct builder *b, const yaml_event_t *ev)
     if (ev->data.scalar.anchor) {
         return fail_at(b, ERR_INPUT, f->key_line, f->key_col, "expected a key without an anchor");
     }
-    if (plain && str_eq(key, STR("<<"))) {
+    if (plain && !b->merge && str_eq(key, STR("<<"))) {
         return fail_at(b, ERR_INPUT, f->key_line, f->key_col,
                        "merge keys (<<) are not supported, write the keys out");
     }
@@ -302,15 +306,80 @@ static bool check_keys(struct builder *b, const struct yaml_node *map)
     return true;
 }
 
+static bool has_key(const struct yaml_node *map, struct str key)
+{
+    const struct yaml_node *c = map->first;
+    while (c && !str_eq(c->key, key)) {
+        c = c->next;
+    }
+    return c != NULL;
+}
+
+/* Adds to map what `from` has and map has not. The nodes were counted when the alias was read. */
+static bool merge_from(struct builder *b, struct yaml_node *map, const struct yaml_node *from)
+{
+    if (from->kind != YAML_MAPPING) {
+        return fail_at(b, ERR_INPUT, from->line, from->col,
+                       "expected a mapping for the merge key, found a %s",
+                       from->kind == YAML_SCALAR ? "value" : "list");
+    }
+    if (map->children_count + (uint64_t)from->children_count > MERGED_KEYS_MAX) {
+        return fail_at(b, ERR_LIMIT, map->line, map->col, "a merge makes more than %d keys",
+                       MERGED_KEYS_MAX);
+    }
+    struct yaml_node **end = &map->first;
+    while (*end) {
+        end = &(*end)->next;
+    }
+    for (const struct yaml_node *c = from->first; c; c = c->next) {
+        if (has_key(map, c->key)) {
+            continue;
+        }
+        struct yaml_node *n = node_new(b, c->kind, (yaml_mark_t){0});
+        if (!n) {
+            return false;
+        }
+        *n = *c;
+        n->next = NULL;
+        *end = n;
+        end = &n->next;
+        map->children_count++;
+    }
+    return true;
+}
+
+/* Takes the merge key out of a mapping and puts what it names in. Earlier ones of a list win. */
+static bool merge_keys(struct builder *b, struct yaml_node *map)
+{
+    struct yaml_node **at = &map->first;
+    while (*at && !str_eq((*at)->key, STR("<<"))) {
+        at = &(*at)->next;
+    }
+    const struct yaml_node *m = *at;
+    if (!m) {
+        return true;
+    }
+    *at = m->next;
+    map->children_count--;
+    if (m->kind != YAML_SEQUENCE) {
+        return merge_from(b, map, m);
+    }
+    bool ok = true;
+    for (const struct yaml_node *c = m->first; ok && c; c = c->next) {
+        ok = merge_from(b, map, c);
+    }
+    return ok;
+}
+
 static bool on_end(struct builder *b)
 {
     ASSERT(b->depth > 0);
     b->depth--;
-    const struct yaml_node *n = b->frames[b->depth].node;
+    struct yaml_node *n = b->frames[b->depth].node;
     if (b->frames[b->depth].anchor) {
         b->frames[b->depth].anchor->open = false;
     }
-    return n->kind != YAML_MAPPING || check_keys(b, n);
+    return n->kind != YAML_MAPPING || (check_keys(b, n) && (!b->merge || merge_keys(b, n)));
 }
 
 /* Nodes below n, aliases followed; stops counting above `most`. *height: levels of n, 1 for a
@@ -439,7 +508,9 @@ static bool on_event(struct builder *b, const yaml_event_t *ev, bool *done)
     case YAML_MAPPING_END_EVENT: return on_end(b);
     case YAML_ALIAS_EVENT: return on_alias(b, ev);
     case YAML_DOCUMENT_START_EVENT:
-        return !b->root || fail_at(b, ERR_INPUT, line_of(ev->start_mark), col_of(ev->start_mark),
+        b->more = b->root && b->merge;
+        *done = b->more;
+        return *done || !b->root || fail_at(b, ERR_INPUT, line_of(ev->start_mark), col_of(ev->start_mark),
                                    "expected one document, found a second");
     case YAML_STREAM_END_EVENT: *done = true; return true;
     case YAML_NO_EVENT:
@@ -449,11 +520,11 @@ static bool on_event(struct builder *b, const yaml_event_t *ev, bool *done)
     return true;
 }
 
-bool yaml_parse(struct str text, const char *where, struct arena *a, struct yaml_node **out,
-                struct err *e)
+static bool build(struct str text, const char *where, struct arena *a, struct yaml_node **out,
+                  bool *first_only, struct err *e)
 {
     *out = NULL;
-    struct builder b = {.text = text, .where = where, .arena = a, .e = e};
+    struct builder b = {.text = text, .where = where, .arena = a, .e = e, .merge = first_only};
     if (!yaml_parser_initialize(&b.parser)) {
         return fail_at(&b, ERR_NOMEM, 0, 0, "no memory to read the file");
     }
@@ -481,7 +552,23 @@ bool yaml_parse(struct str text, const char *where, struct arena *a, struct yaml
         }
     }
     *out = b.root;
+    if (first_only) {
+        *first_only = b.more;
+    }
     return true;
+}
+
+bool yaml_parse(struct str text, const char *where, struct arena *a, struct yaml_node **out,
+                struct err *e)
+{
+    return build(text, where, a, out, NULL, e);
+}
+
+bool yaml_parse_first(struct str text, const char *where, struct arena *a, struct yaml_node **out,
+                      bool *more, struct err *e)
+{
+    *more = false;
+    return build(text, where, a, out, more, e);
 }
 
 const struct yaml_node *yaml_get(const struct yaml_node *n, struct str key)

@@ -73,6 +73,27 @@ struct str http_query(const struct http_request *rq, const char *name)
     return lookup(rq, MHD_GET_ARGUMENT_KIND, name);
 }
 
+struct each_query {
+    void (*each)(void *ctx, struct str name, struct str value);
+    void *ctx;
+};
+
+static enum MHD_Result pass_query(void *cls, enum MHD_ValueKind kind, const char *key,
+                                  size_t key_n, const char *value, size_t value_n)
+{
+    const struct each_query *q = cls;
+    (void)kind;
+    q->each(q->ctx, str_of(key, key_n), str_of(value, value ? value_n : 0));
+    return MHD_YES;
+}
+
+void http_query_each(const struct http_request *rq,
+                     void (*each)(void *ctx, struct str name, struct str value), void *ctx)
+{
+    struct each_query q = {each, ctx};
+    (void)MHD_get_connection_values_n(rq->conn, MHD_GET_ARGUMENT_KIND, pass_query, &q);
+}
+
 static int hex(char c)
 {
     return c >= '0' && c <= '9'   ? c - '0'

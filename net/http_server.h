@@ -28,6 +28,10 @@ struct str http_path(const struct http_request *rq); /* percent-decoded, without
 struct str http_header(const struct http_request *rq, const char *name);
 /* First value of a query parameter, decoded; {NULL, 0} when absent. */
 struct str http_query(const struct http_request *rq, const char *name);
+/* Every query parameter in the order of the request, decoded; names may repeat (match[]). A
+ * parameter without '=' has the value {NULL, 0}. */
+void http_query_each(const struct http_request *rq,
+                     void (*each)(void *ctx, struct str name, struct str value), void *ctx);
 
 /* Answers; exactly once for each call of end, from inside it or later from any thread. Every end
  * gets its answer, whatever happens: if the client has left or the server has stopped (even freed

@@ -3,8 +3,8 @@
  * thread must not wait. Documented in docs/openapi.yaml: a change here is a change there. */
 #include "server/service_int.h"
 
+#include "codec/gzip.h"
 #include "server/commands_int.h"
-#include "server/gzip_int.h"
 
 #include <stdlib.h>
 
@@ -59,8 +59,8 @@ static void respond_packed(struct http_request *rq, const char *type, struct buf
     struct buf packed;
     mem_init(&mem, 0);
     buf_init(&packed, &mem, METRICS_PAGE_BYTES_MAX);
-    if (body->n >= GZIP_BYTES_MIN && server_gzip_wanted(http_header(rq, "Accept-Encoding")) &&
-        server_gzip(buf_str(body), &packed)) {
+    if (body->n >= GZIP_BYTES_MIN && gzip_wanted(http_header(rq, "Accept-Encoding")) &&
+        gzip_pack(buf_str(body), &packed)) {
         buf_release(body);
         http_respond(rq, 200, type, &packed, packed_headers);
         return;
@@ -404,6 +404,13 @@ void server_api_routes(struct service *s)
         add_gated(s, &gated[i]);
     }
     size_t count;
+    if (s->metrics.api) { /* tests serve pages without a store */
+        const struct http_route *api = prom_routes(s->metrics.api, &count);
+        ASSERT(s->routes_count + count + 1 <= SERVICE_ROUTES_MAX);
+        memcpy(&s->routes[s->routes_count], api, count * sizeof *api);
+        s->routes_count += count;
+        s->routes[s->routes_count++] = s->metrics.remote_write_route;
+    }
     const struct http_route *doors = ndjson_routes(&count);
     for (size_t i = 0; i < count; i++) {
         add_gated(s, &doors[i]); /* app is set when the door exists: server_service_start */

@@ -100,6 +100,20 @@ static const struct server_section sections[] = {
       "What comes in by POST /ingest/v1/events and how your JSON is read."},
      fields_ingest,
      offsetof(struct server_config, ingest)},
+    {"metrics",
+     {"As séries de métricas: retenção, memória e limites.",
+      "The series of metrics: retention, memory and bounds."},
+     server_metrics_fields,
+     offsetof(struct server_config, metrics)},
+    {"query",
+     {"As consultas PromQL e a API do Prometheus.", "PromQL queries and the Prometheus API."},
+     prom_config_fields,
+     offsetof(struct server_config, query)},
+    {"remote_write_receiver",
+     {"O que entra por POST /api/v1/write (remote write do Prometheus).",
+      "What comes in by POST /api/v1/write (Prometheus remote write)."},
+     remote_write_config_fields,
+     offsetof(struct server_config, receiver)},
 };
 
 const struct server_section *server_config_sections(uint32_t *count)
@@ -257,6 +271,24 @@ static bool read_storage(const struct yaml_node *n, const char *where, struct ar
     return true;
 }
 
+static bool read_table(const struct yaml_node *n, const struct conf_field *(*fields)(size_t *),
+                       struct arena *a, void *out, struct err *e)
+{
+    size_t count;
+    const struct conf_field *f = fields(&count);
+    return conf_read(f, count, n, out, a, e);
+}
+
+static bool read_query(const struct yaml_node *n, struct arena *a, struct prom_config *out,
+                       struct err *e)
+{
+    struct err bad = {0};
+    if (!read_table(n, prom_config_fields, a, out, e)) {
+        return false;
+    }
+    return prom_config_check(out, &bad) || wrong(e, n, "query", "features", bad.msg);
+}
+
 /* Only known sections, each a mapping. */
 static bool sections_check(const struct yaml_node *root, struct err *e)
 {
@@ -314,7 +346,11 @@ bool server_config_read(struct str text, const char *where, struct arena *a,
         read_storage(section_of(root, "storage"), where, a, &out->storage, e) &&
         pipeline_config_read(section_of(root, "pipeline"), a, &out->pipeline, e) &&
         model_config_read(section_of(root, "model"), a, &out->model, e) &&
-        ndjson_config_read(section_of(root, "ingest"), &out->model.segments, a, &out->ingest, e);
+        ndjson_config_read(section_of(root, "ingest"), &out->model.segments, a, &out->ingest, e) &&
+        read_table(section_of(root, "metrics"), server_metrics_fields, a, &out->metrics, e) &&
+        read_query(section_of(root, "query"), a, &out->query, e) &&
+        read_table(section_of(root, "remote_write_receiver"), remote_write_config_fields, a,
+                   &out->receiver, e);
     if (!ok && e) {
         e->where = where;
     }

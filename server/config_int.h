@@ -7,8 +7,10 @@
 #include "base/file.h"
 #include "codec/conf.h"
 #include "ingest/ndjson/ndjson.h"
+#include "ingest/remote_write/remote_write.h"
 #include "model/model.h"
 #include "pipeline/pipeline.h"
+#include "server/api/prom/prom.h"
 
 #define SERVER_CONFIG_BYTES_MAX (4U << 20)
 
@@ -30,6 +32,13 @@ struct server_storage_config {
     char dir[PATH_BYTES_MAX]; /* path, relative to the file it was written in */
 };
 
+/* The store of samples. */
+struct server_metrics_config {
+    int64_t retention_ms, out_of_order_ms, future_ms, head_ms, series_max, exemplars_max;
+    uint64_t retention_bytes, head_bytes_max, queue_bytes_max;
+};
+const struct conf_field *server_metrics_fields(size_t *count);
+
 /* Process lifetime; strings borrow the arena and the text it was read from. */
 struct server_config {
     struct server_own_config server;
@@ -37,6 +46,9 @@ struct server_config {
     struct ndjson_config ingest;
     struct pipeline_config pipeline;
     struct model_config model;
+    struct server_metrics_config metrics;
+    struct prom_config query;
+    struct remote_write_config receiver;
     const struct yaml_node *root; /* NULL: no file */
 };
 

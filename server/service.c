@@ -1,5 +1,5 @@
-/* Starting, ticking and stopping the server. Order of start: pillars, HTTP (which answers
- * "recovering"), river, doors, threads; a probe thus gets an answer while a long journal is
+/* Starting, ticking and stopping the server. Order of start: pillars, metrics, HTTP (which answers
+ * queries, and "recovering" for the rest), river, doors, threads; a probe thus gets an answer while a long journal is
  * replayed. Order of stop is the reverse, with one rule: nobody may reach the river after
  * river_stop. */
 #include "server/service_int.h"
@@ -42,6 +42,7 @@ static void tick(struct service *s)
     expo_init(&snapshot->expo, &snapshot->arena, ms_from_ns(now_ns));
     river_tick(s->river, now_ns, &snapshot->expo);
     server_self_publish(s, &snapshot->expo);
+    server_metrics_tick(&s->metrics, &snapshot->expo);
     if (snapshot->expo.failed && atomic_fetch_add(&s->ticks_cut, 1) == 0) {
         log_line(s->log, LOG_ERROR, "server",
                  "some series are missing: they need more than server.metrics_bytes_max");
@@ -159,6 +160,10 @@ static bool start_all(struct service *s, enum service_trouble *trouble, struct e
     if (!start_pillars(s, e)) {
         return false;
     }
+    *trouble = TROUBLE_STORAGE;
+    if (!server_metrics_start(&s->metrics, s->config, s->os, s->log, e)) {
+        return false;
+    }
     *trouble = TROUBLE_PORT;
     if (!start_http(s, e)) {
         return false;
@@ -246,7 +251,8 @@ static bool busy(struct service *s)
     (void)pthread_mutex_lock(&s->mu);
     bool reading = s->jobs_count > 0 || s->reader_busy;
     (void)pthread_mutex_unlock(&s->mu);
-    return reading || atomic_load(&s->in_gates) > 0 || river.queue_bytes > 0;
+    return reading || atomic_load(&s->in_gates) > 0 || river.queue_bytes > 0 ||
+           server_metrics_busy(&s->metrics) > 0;
 }
 
 static void drain(struct service *s)
@@ -287,6 +293,7 @@ void server_service_stop(struct service *s)
     if (s->json) {
         json_parser_free(s->json);
     }
+    server_metrics_stop(&s->metrics);
     model_free(s->model);
     pipeline_free(s->pipeline);
     server_snapshots_release(&s->snapshots);

@@ -4,7 +4,9 @@
  *     ticker             every server.tick: river_tick, own series, new snapshot for /metrics
  *     reader             answers requests that need the river at rest, one at a time
  *     HTTP I/O threads   the rest; they never wait
+ *     queries            the workers of server/api/prom
  *     (the river's own)  committer, saver of checkpoints, shards
+ *     (the store's own)  committer, flusher
  */
 #ifndef SERVER_SERVICE_INT_H
 #define SERVER_SERVICE_INT_H
@@ -13,12 +15,13 @@
 #include "codec/json.h"
 #include "flow/river.h"
 #include "server/config_int.h"
+#include "server/metrics_int.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 
 #define SERVICE_PILLARS    2
-#define SERVICE_ROUTES_MAX 24
+#define SERVICE_ROUTES_MAX 96
 #define SERVICE_TOKENS_MAX 8192 /* values in one pillar's status */
 #define SERVICE_JOBS_MAX   64   /* requests waiting for the reader; more are asked to come back */
 
@@ -80,6 +83,7 @@ struct service {
     struct gate gates[SERVICE_ROUTES_MAX];
     struct http_route inner[SERVICE_ROUTES_MAX]; /* what gates pass on to, with its app */
     struct snapshots snapshots;
+    struct server_metrics metrics;
 
     atomic_bool ready;             /* river and doors are up */
     atomic_uint_fast32_t in_gates; /* requests between begin and the end of end */

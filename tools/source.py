@@ -34,7 +34,9 @@ def line_of(text, offset):
 
 
 def module_of(path):
-    return str(Path(path).parent)
+    """The folder; a folder `fn` (functions of a language, one file each) belongs to the one above it."""
+    folder = Path(path).parent
+    return str(folder.parent if folder.name == "fn" else folder)
 
 
 class Report:

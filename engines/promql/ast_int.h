@@ -65,9 +65,17 @@ enum agg {
 struct dur {
     bool given;
     int64_t ms;
-    struct promql_node *expr; /* NULL: ms counts. Else numbers, strings of functions step() range()
-                                 min_of max_of, unary and binary nodes */
+    struct promql_node *expr; /* NULL: ms counts. Else number, unary, binary, parenthesis and call
+                                 nodes (step() range() min_of() max_of()) of scalar type */
 };
+
+/* What the duration of one node may be. */
+enum dur_use { DUR_RANGE, DUR_STEP, DUR_OFFSET }; /* only an offset may be zero or negative */
+
+/* Milliseconds of d for a query of this step and range (end - start; both 0 for an instant query).
+ * ERR_INPUT as Prometheus words it ("12:20: duration must be greater than 0"). */
+MUST_USE bool dur_resolve(const struct dur *d, enum dur_use use, int64_t step_ms, int64_t range_ms,
+                          int64_t *ms, struct err *e);
 
 enum at_kind { AT_NONE, AT_TIME, AT_START, AT_END };
 
@@ -96,6 +104,8 @@ struct promql_node {
     enum node_kind kind;
     enum promql_type type;
     struct pos pos;
+    uint16_t depth; /* levels below and including this node, at most PROMQL_DEPTH_MAX */
+    bool duration;  /* NODE_NUMBER: written as a duration and printed so */
     union {
         double number; /* NODE_NUMBER; duration literals too (seconds) */
         struct str string;
@@ -103,6 +113,7 @@ struct promql_node {
             struct str name; /* metric name when written before the braces; also a matcher */
             struct matcher *matchers; /* __name__ included */
             uint32_t matchers_n;
+            bool selective; /* some matcher refuses the empty value */
             struct dur offset;
             enum at_kind at;
             int64_t at_ms;
@@ -145,5 +156,8 @@ struct promql_node {
 
 const char *op_text(enum op op);
 const char *agg_text(enum agg op);
+bool op_is_comparison(enum op op);
+bool op_is_set(enum op op); /* and, or, unless */
+bool agg_has_param(enum agg op);
 
 #endif

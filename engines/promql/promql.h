@@ -62,6 +62,7 @@ struct promql_points {
     bool *gap; /* "_": no sample at this place */
     double *v;
     struct nhist **h; /* NULL where a number stands */
+    bool *hint_given; /* counter_reset_hint was written: expected values are then compared in it */
 };
 MUST_USE bool promql_series_line(struct str text, struct arena *a, struct promql_points *out,
                                  struct err *e);
@@ -95,6 +96,7 @@ struct promql_source promql_source_tsdb(struct tsdb_view *v);
 
 struct promql_query {
     const struct promql_node *expr;
+    struct str text; /* of expr, for line and column in notes; empty: taken as one line */
     struct promql_source source;
     int64_t start_ms, end_ms, step_ms; /* step 0: one instant, start = end */
     int64_t lookback_ms;               /* 0 = 5 min */
@@ -144,8 +146,17 @@ struct promql_result {
 };
 
 enum promql_failure { PROMQL_BAD, PROMQL_EXECUTION, PROMQL_TIMEOUT, PROMQL_CANCELED, PROMQL_LIMIT };
-/* false: e has the message, *why the kind. */
+/* false: *why is the kind, e the message; out->string has it whole, should e have had to cut it. */
 MUST_USE bool promql_eval(const struct promql_query *q, struct arena *a, struct promql_result *out,
                           enum promql_failure *why, struct err *e);
+
+/* --- answers as JSON (result_json.c) -------------------------------------------------------- */
+
+/* "resultType":"...","result":... without braces around, as in the HTTP API. */
+void promql_result_json(const struct promql_result *r, struct buf *out);
+/* {"count":"...","sum":"...","buckets":[...]} */
+void promql_nhist_json(const struct nhist *h, struct buf *out);
+/* Seconds with three decimals when there are any: 1435781451.781 */
+void promql_json_time(int64_t t_ms, struct buf *out);
 
 #endif

@@ -31,12 +31,26 @@ struct block_info {
     int64_t min_ms, max_ms; /* of the samples */
     uint64_t samples, columns, bytes;
     uint64_t log_upto; /* the log before this position is covered by this block */
+    /* Age of the data: its own id for a flushed block, the greatest of the inputs for a merged one.
+     * Where two blocks have the same time, the greater seq wins; a deletion concerns the blocks up
+     * to the seq it was made at (tombs_int.h). A merged block holds all that blocks with seq_min to
+     * seq held: see block_supersedes. */
+    uint64_t seq, seq_min;
 };
+
+/* x was merged into y, and a crash came before x was removed: to be asked at open for each pair,
+ * and x is then to be removed. Merges take neighbours by seq, so the ranges say it all. */
+static inline bool block_supersedes(const struct block_info *y, const struct block_info *x)
+{
+    return y->id > x->id && y->seq_min <= x->seq_min && x->seq <= y->seq;
+}
 
 struct block_writer;
 /* dir: the store's folder. The file is blocks/ID.tmp until finished. */
 MUST_USE bool block_writer_open(struct block_writer **out, struct mem *m, const struct os *os,
                                 const char *dir, uint64_t id, uint32_t level, struct err *e);
+/* For merges; without it both are the id. */
+void block_writer_seq(struct block_writer *w, uint64_t seq_min, uint64_t seq);
 /* Equal time arrays are found by content and stored once. Columns in any order; close ones (same
  * metric) should come together, they share pages. */
 MUST_USE bool block_writer_add(struct block_writer *w, const struct block_column *c, struct err *e);
@@ -45,11 +59,30 @@ MUST_USE bool block_writer_finish(struct block_writer *w, uint64_t log_upto, str
                                   struct err *e);
 void block_writer_abort(struct block_writer *w);
 
+/* Path of a block's file, suffix ".blk", ".tmp" or ".bad", into out (PATH_BYTES_MAX). */
+MUST_USE bool block_path(char *out, const char *dir, uint64_t id, const char *suffix,
+                         struct err *e);
+/* Ids of the blocks in dir, ascending, at most max; half-written files (.tmp) are removed. Makes
+ * the folder when it is not there. *id_top: the greatest number any name there carries. */
+MUST_USE bool block_list(struct mem *m, const struct os *os, const char *dir, uint32_t max,
+                         uint64_t **ids, uint32_t *n, uint32_t *cap, uint64_t *id_top,
+                         struct err *e);
+/* Removing is safe while somebody reads: an open block needs its file's name no more. A file that
+ * is not there is no error. */
+MUST_USE bool block_remove(const struct os *os, const char *dir, uint64_t id, struct err *e);
+MUST_USE bool block_remove_all(const struct os *os, const char *dir, const uint64_t *ids,
+                               uint32_t n, struct err *e);
+/* Renames a damaged block to .bad, where nothing reads it. */
+MUST_USE bool block_set_aside(const struct os *os, const char *dir, uint64_t id, struct err *e);
+
 struct block;
 /* Maps (or reads, when os is not the real one) and validates header, footer and directory. */
 MUST_USE bool block_open(struct block **out, struct mem *m, const struct os *os, const char *dir,
                          uint64_t id, struct err *e);
 void block_close(struct block *b);
+/* Gives back the memory of pages that were read: they stay in the system's cache. For whoever walks
+ * over whole blocks once, as merging does. */
+void block_cool(const struct block *b);
 const struct block_info *block_info(const struct block *b);
 /* Columns of a series: first index and count in the directory; 0 when absent. hint: the last answer
  * for a smaller id, for ascending walks (0 at first). */
@@ -68,7 +101,9 @@ uint32_t block_columns(const struct block *b);
 struct block_cursor;
 struct block_cursor *block_cursor_new(struct mem *m);
 void block_cursor_free(struct block_cursor *c);
-/* The whole column i. *t borrows the cursor until the next call; v (n + COL_SLACK), h (n; when
+/* The whole column i: v gets h[i]'s sum where a histogram stands. A cursor serves the blocks of one
+ * store (it remembers by id). h may be NULL only when the column has none, st likewise.
+ * *t borrows the cursor until the next call; v (n + COL_SLACK), h (n; when
  * has_nhists), st (n + COL_SLACK; when has_st) are the caller's. */
 MUST_USE bool block_read(struct block *b, struct block_cursor *c, uint32_t i, const int64_t **t,
                          double *v, struct nhist **h, struct arena *hists, int64_t *st,

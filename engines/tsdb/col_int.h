@@ -1,8 +1,8 @@
 /* Columns: n values of one series (or n times shared by many) as bytes, lossless, bit for bit.
  *
- * A column's first byte names its codec; the encoder tries what fits and keeps the smallest. The
- * caller stores n and the length. All decoders bound every read and return ERR_CORRUPT; speed comes
- * from fixed-size frames of bit-packed integers. Pictures: col_*.c. */
+ * A column's first byte names its codec; the encoder looks once at the values and takes what will
+ * be smallest. The caller stores n and the length. All decoders bound every read and return
+ * ERR_CORRUPT; speed comes from fixed-size frames of bit-packed integers. Pictures: col_*.c. */
 #ifndef ENGINES_TSDB_COL_INT_H
 #define ENGINES_TSDB_COL_INT_H
 
@@ -40,7 +40,9 @@ MUST_USE bool col_ints_encode(struct col_scratch *s, const int64_t *v, uint32_t 
 MUST_USE bool col_ints_decode(struct col_scratch *s, struct str bytes, uint32_t n, int64_t *v,
                               struct err *e);
 
-/* Histograms; h[i] NULL is allowed and comes back NULL (a float sample stands there). */
+/* Histograms; h[i] NULL is allowed and comes back NULL (a float sample stands there). ERR_INPUT:
+ * spans and counts of one do not agree. Decoded ones of a column share their spans and custom
+ * bounds (read only; counts are each one's own). ERR_LIMIT: more than the arena holds. */
 MUST_USE bool col_nhists_encode(struct col_scratch *s, const struct nhist *const *h, uint32_t n,
                                 struct buf *out, struct err *e);
 MUST_USE bool col_nhists_decode(struct col_scratch *s, struct str bytes, uint32_t n,

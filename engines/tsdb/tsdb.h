@@ -128,9 +128,9 @@ MUST_USE bool tsdb_batch_add_exemplar(struct tsdb_batch *b, uint32_t ref, struct
 uint64_t tsdb_batch_count(const struct tsdb_batch *b);
 
 /* Gives the batch to the committer, which borrows it until done. done runs once on the committer's
- * thread, after the sync; e is NULL unless the log failed (nothing of the batch was stored) or, with
- * TSDB_ALL_OR_NOTHING, a sample was refused (ERR_INPUT). ERR_BUSY: the queue is full; done does not
- * run. */
+ * thread, after the sync; e is NULL unless the log failed (nothing of the batch was stored) or,
+ * with TSDB_ALL_OR_NOTHING, a sample was refused (ERR_INPUT). ERR_BUSY: the queue is full; done
+ * does not run. */
 MUST_USE bool tsdb_commit(struct tsdb *db, struct tsdb_batch *b, unsigned flags,
                           void (*done)(void *ctx, const struct tsdb_result *r, const struct err *e),
                           void *ctx, struct err *e);
@@ -221,8 +221,38 @@ MUST_USE bool tsdb_snapshot(struct tsdb *db, const char *dir, struct err *e);
 MUST_USE bool tsdb_backfill(struct tsdb *db, struct tsdb_batch *b, struct tsdb_result *r,
                             struct err *e);
 
+/* --- importing ---------------------------------------------------------------------------- */
+
+struct tsdb_import {
+    uint64_t blocks;              /* of Prometheus, or files, read to their end */
+    uint64_t series;              /* met, each block counting anew */
+    uint64_t samples, histograms; /* stored */
+    uint64_t refused;             /* by retention, future_ms, series bounds, another value */
+    uint64_t deleted;             /* were deleted there */
+    uint64_t chunks_damaged;      /* or of an encoding that is not known; they are left out */
+    uint64_t blocks_damaged;      /* could not be read to their end */
+};
+
+/* Everything in a data folder of Prometheus 2 or 3 that is not being written to (a snapshot, or the
+ * server stopped): its blocks, index versions 1 and 2, floats and native histograms, without what
+ * was deleted; and what its write-ahead log holds. Samples go straight into blocks (tsdb_backfill),
+ * days one after the other, so memory is bounded. May be repeated: the same samples change nothing.
+ * A damaged block or chunk is counted and left out; false is for failures of our own or when the
+ * folder is none of Prometheus (ERR_INPUT). progress (may be NULL) returns false to stop: ERR_BUSY.
+ * */
+MUST_USE bool tsdb_import_prometheus(struct tsdb *db, const struct os *os, const char *dir,
+                                     bool (*progress)(void *ctx, const struct tsdb_import *so_far),
+                                     void *progress_ctx, struct tsdb_import *out, struct err *e);
+/* A file of OpenMetrics 1.0 text whose samples have timestamps (others are refused and counted),
+ * such as promtool reads for create-blocks-from. ERR_INPUT with the line for a file that is not
+ * OpenMetrics; what came before stays stored. */
+MUST_USE bool tsdb_import_openmetrics(struct tsdb *db, const struct os *os, const char *path,
+                                      bool (*progress)(void *ctx, const struct tsdb_import *so_far),
+                                      void *progress_ctx, struct tsdb_import *out, struct err *e);
+
 struct tsdb_stats {
-    uint64_t series, series_refused, head_samples, head_bytes, index_bytes, names_bytes;
+    uint64_t series, series_refused, label_pairs, index_bytes, names_bytes;
+    uint64_t head_samples, head_bytes;
     uint64_t samples, histograms, exemplars, duplicates, refused[TSDB_REFUSALS];
     uint64_t log_bytes, log_syncs, log_records_damaged, log_failures;
     uint64_t blocks, block_bytes, block_samples, blocks_damaged;

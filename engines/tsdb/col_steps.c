@@ -1,0 +1,252 @@
+/* Integers as residuals: what is left of them after a common unit, the neighbour's integers or the
+ * integers before are taken away.
+ *
+ *     u8      meaning (col_values.c), COL_UNIT
+ *     zigzag  first integer (with COL_REF: its distance to the neighbour's); least one with order 0
+ *     varint  unit, with COL_UNIT
+ *     zigzag  first step in units, with order 2
+ *     residuals of q (order 0), of its differences (1), of their differences (2), where
+ *     integer = first + unit * q (+ the neighbour's); a column of order k has n - k residuals
+ *
+ * Order and neighbour are chosen by sampling: pairs of residuals half a column apart say how far
+ * apart residuals lie, in bits, without having to know where their middle is.
+ *
+ * Invariant: all arithmetic wraps modulo 2^64, so whatever integers go in come out. */
+#include "engines/tsdb/col_priv_int.h"
+
+#define PAIRS_MAX 48
+#define ORDER_MAX 2
+
+/* Greatest unit of all distances from the first integer; 1 = none. */
+static uint64_t find_unit(const int64_t *m, uint32_t n, bool wraps)
+{
+    uint64_t all = 0;
+    for (uint32_t i = 1; i < n; i++) {
+        all |= (uint64_t)m[i] - (uint64_t)m[0];
+    }
+    if (all == 0) {
+        return 1;
+    }
+    uint64_t two = (uint64_t)1 << __builtin_ctzll(all);
+    if (wraps) {
+        return two <= (uint64_t)INT64_MAX ? two : 1;
+    }
+    /* Every step is a multiple of `two`, so the search is over when nothing more is common. */
+    uint64_t unit = 0;
+    for (uint32_t i = 1; i < n && unit != two; i++) {
+        int64_t step = m[i] - m[i - 1];
+        uint64_t b = step < 0 ? 0 - (uint64_t)step : (uint64_t)step;
+        if (b == 0 || (unit != 0 && b % unit == 0)) {
+            continue;
+        }
+        while (b != 0) {
+            uint64_t rest = unit % b;
+            unit = b;
+            b = rest;
+        }
+    }
+    return unit;
+}
+
+static unsigned width_of(int64_t d)
+{
+    return col_bitlen(d < 0 ? 0 - (uint64_t)d : (uint64_t)d);
+}
+
+/* Bits of the distances between residuals of each order, half a column apart; order k needs k
+ * values before the first. Returns the number of pairs, which may be 0. */
+static uint32_t spread(const int64_t *q, uint32_t n, uint32_t bits[ORDER_MAX + 1])
+{
+    uint32_t half = n > ORDER_MAX ? (n - ORDER_MAX) / 2 : 0;
+    uint32_t pairs = half < PAIRS_MAX ? half : PAIRS_MAX;
+    uint32_t b[ORDER_MAX + 1] = {0};
+    uint32_t step = pairs > 0 ? (half << 8) / pairs : 0; /* in 1/256; half is below 2^15 */
+    for (uint32_t i = 0; i < pairs; i++) {
+        const int64_t *x = q + ORDER_MAX + (i * step >> 8);
+        const int64_t *y = x + half;
+        int64_t x1 = col_sub(x[0], x[-1]);
+        int64_t y1 = col_sub(y[0], y[-1]);
+        int64_t x2 = col_sub(x1, col_sub(x[-1], x[-2]));
+        int64_t y2 = col_sub(y1, col_sub(y[-1], y[-2]));
+        b[0] += width_of(col_sub(x[0], y[0]));
+        b[1] += width_of(col_sub(x1, y1));
+        b[2] += width_of(col_sub(x2, y2));
+    }
+    memcpy(bits, b, sizeof b);
+    return pairs;
+}
+
+/* A column of two or three values is a line when it is any. Differences of noise are wider than the
+ * noise, second ones more so: chance must not choose them. */
+static unsigned best_order(const int64_t *q, uint32_t n, uint32_t *bits)
+{
+    uint32_t b[ORDER_MAX + 1];
+    uint32_t pairs = spread(q, n, b);
+    unsigned best = 0;
+    if (pairs == 0) {
+        *bits = UINT32_MAX;
+        return n > 1;
+    }
+    b[1] += b[1] > 0 ? (pairs + 3) / 4 : 0;
+    b[2] += (pairs * 3 + 3) / 4;
+    for (unsigned order = 1; order <= ORDER_MAX; order++) {
+        best = b[order] < b[best] ? order : best;
+    }
+    *bits = b[best];
+    return best;
+}
+
+static void differences(int64_t *q, uint32_t n, unsigned order)
+{
+    for (unsigned k = 0; k < order; k++) {
+        for (uint32_t i = n - 1; i > k; i--) {
+            q[i] = col_sub(q[i], q[i - 1]);
+        }
+    }
+}
+
+/* q = (m - m[0]) / unit */
+static void divide(int64_t *q, const int64_t *m, uint32_t n, uint64_t unit)
+{
+    if ((unit & (unit - 1)) == 0) {
+        int shift = __builtin_ctzll(unit);
+        for (uint32_t i = 0; i < n; i++) {
+            q[i] = col_sub(m[i], m[0]) >> shift;
+        }
+        return;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        q[i] = (m[i] - m[0]) / (int64_t)unit;
+    }
+}
+
+/* Takes the least away from all and returns it: it goes into the first integer, and the residuals
+ * then begin at a base that costs one byte. */
+static int64_t from_least(int64_t *q, uint32_t n)
+{
+    int64_t least = q[0];
+    for (uint32_t i = 1; i < n; i++) {
+        least = i64_min(least, q[i]);
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        q[i] = col_sub(q[i], least);
+    }
+    return least;
+}
+
+unsigned char *col_steps_write(struct col_scratch *s, uint32_t n, unsigned meaning, bool wraps,
+                               bool ref, unsigned char *to, unsigned *first)
+{
+    int64_t *m = s->ints[0];
+    int64_t *q = s->ints[2];
+    uint32_t bits;
+    uint64_t unit = find_unit(m, n, wraps);
+    divide(q, m, n, unit);
+    unsigned order = best_order(q, n, &bits);
+    int64_t start = m[0];
+    *first = COL_INTS;
+    if (ref && bits > 0) {
+        int64_t *d = s->ints[1];
+        uint32_t ref_bits;
+        for (uint32_t i = 0; i < n; i++) {
+            d[i] = col_sub(m[i], d[i]);
+        }
+        int64_t d0 = d[0];
+        for (uint32_t i = 0; i < n; i++) {
+            d[i] = col_sub(d[i], d0);
+        }
+        unsigned ref_order = best_order(d, n, &ref_bits);
+        if (ref_bits < bits) {
+            q = d;
+            order = ref_order;
+            unit = 1;
+            start = d0;
+            *first |= COL_REF;
+        }
+    }
+    if (order == 0) {
+        start = col_add(start, (int64_t)(unit * (uint64_t)from_least(q, n)));
+    }
+    *to++ = (unsigned char)(meaning | (unit > 1 ? COL_UNIT : 0));
+    to = col_put_varint(to, col_zigzag(start));
+    if (unit > 1) {
+        to = col_put_varint(to, unit);
+    }
+    differences(q, n, order);
+    if (order == 2) {
+        to = col_put_varint(to, col_zigzag(q[1]));
+    }
+    unsigned coder;
+    to = col_resid_write(s, q + order, n - order, to, &coder);
+    *first |= order << COL_ORDER_SHIFT | coder;
+    return to;
+}
+
+/* Running sums of start and unit * x[0..n). Two halves at once, because each sum waits for the one
+ * before; the second half then still lacks the total of the first. */
+COL_CLONES static void running_sums(uint64_t *x, uint32_t n, uint64_t start, uint64_t unit)
+{
+    uint32_t half = n / 2;
+    uint64_t a = start;
+    uint64_t b = 0;
+    uint64_t *y = x + half;
+    if (unit == 1) {
+        for (uint32_t i = 0; i < half; i++) {
+            x[i] = a += x[i];
+            y[i] = b += y[i];
+        }
+    } else {
+        for (uint32_t i = 0; i < half; i++) {
+            x[i] = a += unit * x[i];
+            y[i] = b += unit * y[i];
+        }
+    }
+    if ((n & 1) != 0) {
+        y[half] = b + unit * y[half];
+    }
+    for (uint32_t i = 0; i < n - half; i += 4) {
+        *(col_v4u *)(y + i) += a;
+    }
+}
+
+/* The orders undone: q[0] of orders 1 and 2 is 0, q[1] of order 2 the first step. */
+static void sum_up(int64_t *q, uint32_t n, unsigned order, uint64_t start, uint64_t unit)
+{
+    uint64_t *x = (uint64_t *)q;
+    if (order == 0) {
+        for (uint32_t i = 0; i < n; i++) {
+            x[i] = start + unit * x[i];
+        }
+        return;
+    }
+    x[0] = 0;
+    if (order == 2) {
+        running_sums(x, n, 0, 1);
+    }
+    running_sums(x, n, start, unit);
+}
+
+bool col_steps_read(struct col_scratch *s, struct rd *in, unsigned first, unsigned meaning,
+                    uint32_t n, struct err *e)
+{
+    int64_t *q = s->ints[0];
+    unsigned order = (first >> COL_ORDER_SHIFT) & 3;
+    uint64_t start = (uint64_t)col_unzigzag(col_get_varint(in));
+    uint64_t unit = (meaning & COL_UNIT) != 0 ? col_get_varint(in) : 1;
+    if (in->failed || order > ORDER_MAX || order >= n || unit == 0) {
+        return col_corrupt(e, "head");
+    }
+    if (order == 2) {
+        q[1] = col_unzigzag(col_get_varint(in));
+    }
+    if (!col_resid_read(s, in, first, n - order, q + order, e)) {
+        return false;
+    }
+    sum_up(q, n, order, start, unit);
+    if ((first & COL_REF) != 0) {
+        for (uint32_t i = 0; i < n; i += 4) {
+            *(col_v4u *)(q + i) += *(const col_v4u *)(s->ints[1] + i);
+        }
+    }
+    return true;
+}

@@ -1,0 +1,132 @@
+/* See metrics_int.h. */
+#include "server/metrics_int.h"
+
+#include "base/file.h"
+#include "server/commands_int.h"
+
+#include <stdio.h>
+
+static const char *const refusal_texts[TSDB_REFUSALS] = {
+    "out_of_order", "duplicate", "too_old", "too_new", "series_gone", "head_full"};
+
+static void tsdb_config_of(const struct server_metrics_config *c, const char *dir,
+                           struct tsdb_config *out)
+{
+    tsdb_config_default(out);
+    out->dir = dir;
+    out->retention_ms = c->retention_ms;
+    out->retention_bytes = c->retention_bytes;
+    out->out_of_order_ms = c->out_of_order_ms;
+    out->future_ms = c->future_ms;
+    out->head_bytes_max = c->head_bytes_max;
+    out->head_ms = c->head_ms;
+    out->series_max = (uint32_t)c->series_max;
+    out->exemplars_max = (uint32_t)c->exemplars_max;
+    out->queue_bytes_max = c->queue_bytes_max;
+}
+
+bool server_metrics_start(struct server_metrics *m, const struct server_config *config,
+                          const struct os *os, struct log *log, struct err *e)
+{
+    struct tsdb_config c;
+    m->config = config;
+    mem_init(&m->door_mem, 0); /* states are bounded by requests_max, bytes by each state */
+    if (!path_join(m->dir, sizeof m->dir, config->storage.dir, "metrics", e) ||
+        !dir_make(os, config->storage.dir, e)) {
+        return false;
+    }
+    tsdb_config_of(&config->metrics, m->dir, &c);
+    if (!tsdb_open(&m->db, &c, os, log, e) ||
+        !remote_write_new(&config->receiver, m->db, &m->door_mem, &m->remote_write, e) ||
+        !server_samples_init(&m->samples, m->db, config->server.listen, e)) {
+        return false;
+    }
+    m->remote_write_route = remote_write_route(m->remote_write);
+    const struct prom_deps deps = {.db = m->db,
+                                   .os = os,
+                                   .log = log,
+                                   .dir = m->dir,
+                                   .version = server_version,
+                                   .commit = server_commit};
+    return prom_new(&config->query, &deps, &m->api, e);
+}
+
+void server_metrics_stop(struct server_metrics *m)
+{
+    prom_free(m->api);
+    server_samples_release(&m->samples);
+    if (m->db) {
+        tsdb_close(m->db); /* answers what it still holds */
+    }
+    remote_write_free(m->remote_write);
+    ASSERT(m->door_mem.bytes == 0);
+}
+
+uint64_t server_metrics_busy(struct server_metrics *m)
+{
+    return m->api ? prom_busy(m->api) : 0;
+}
+
+static void one(struct expo *x, enum expo_type type, const char *name, const char *unit,
+                const char *help, uint64_t v)
+{
+    struct expo_family *f =
+        expo_family(x, type, str_from_c(name), str_from_c(unit), str_from_c(help));
+    expo_add(x, f, NULL, 0, (double)v);
+}
+
+static void publish_store(struct expo *x, const struct tsdb_stats *s)
+{
+    one(x, EXPO_GAUGE, "farol_tsdb_series", "", "Series known to the store.", s->series);
+    one(x, EXPO_COUNTER, "farol_tsdb_series_refused", "", "New series refused at a bound.",
+        s->series_refused);
+    one(x, EXPO_COUNTER, "farol_tsdb_samples", "", "Samples stored.", s->samples);
+    one(x, EXPO_COUNTER, "farol_tsdb_histograms", "", "Native histograms stored.", s->histograms);
+    one(x, EXPO_COUNTER, "farol_tsdb_exemplars", "", "Exemplars stored.", s->exemplars);
+    one(x, EXPO_COUNTER, "farol_tsdb_duplicates", "",
+        "Samples that were there already, with equal value.", s->duplicates);
+    struct expo_family *f = expo_family(x, EXPO_COUNTER, STR("farol_tsdb_refused"), STR(""),
+                                        STR("Samples refused by the store, by reason."));
+    for (int i = 0; i < TSDB_REFUSALS; i++) {
+        const struct label l = {STR("reason"), str_from_c(refusal_texts[i])};
+        expo_add(x, f, &l, 1, (double)s->refused[i]);
+    }
+    one(x, EXPO_GAUGE, "farol_tsdb_head_samples", "", "Samples not yet in a block.",
+        s->head_samples);
+    one(x, EXPO_GAUGE, "farol_tsdb_head_bytes", "bytes", "Memory of samples not yet in a block.",
+        s->head_bytes);
+    one(x, EXPO_GAUGE, "farol_tsdb_index_bytes", "bytes", "Memory of the series index.",
+        s->index_bytes);
+    one(x, EXPO_GAUGE, "farol_tsdb_log_bytes", "bytes", "Size of the write-ahead log.",
+        s->log_bytes);
+    one(x, EXPO_COUNTER, "farol_tsdb_log_syncs", "", "Times the write-ahead log was made durable.",
+        s->log_syncs);
+    one(x, EXPO_COUNTER, "farol_tsdb_log_failures", "", "Writes to the log that failed.",
+        s->log_failures);
+    one(x, EXPO_GAUGE, "farol_tsdb_log_damaged", "", "Log records the last start could not read.",
+        s->log_records_damaged);
+    one(x, EXPO_GAUGE, "farol_tsdb_blocks", "", "Blocks on disk.", s->blocks);
+    one(x, EXPO_GAUGE, "farol_tsdb_block_bytes", "bytes", "Size of the blocks.", s->block_bytes);
+    one(x, EXPO_GAUGE, "farol_tsdb_block_samples", "", "Samples in blocks.", s->block_samples);
+    one(x, EXPO_GAUGE, "farol_tsdb_blocks_damaged", "", "Blocks or columns found damaged: loss.",
+        s->blocks_damaged);
+    one(x, EXPO_COUNTER, "farol_tsdb_flushes", "", "Blocks written from memory.", s->flushes);
+    one(x, EXPO_COUNTER, "farol_tsdb_flush_failures", "", "Blocks that could not be written.",
+        s->flush_failures);
+    one(x, EXPO_COUNTER, "farol_tsdb_merges", "", "Merges of blocks.", s->merges);
+    one(x, EXPO_COUNTER, "farol_tsdb_retired", "", "Blocks dropped by retention.", s->retired);
+}
+
+void server_metrics_tick(struct server_metrics *m, struct expo *x)
+{
+    struct tsdb_stats s;
+    tsdb_stats(m->db, &s);
+    publish_store(x, &s);
+    remote_write_publish(m->remote_write, x);
+    prom_publish(m->api, x);
+    one(x, EXPO_COUNTER, "farol_samples_written", "", "Samples of Farol's own series stored.",
+        m->samples.samples);
+    one(x, EXPO_COUNTER, "farol_samples_dropped", "", "Samples of Farol's own series not stored.",
+        m->samples.dropped);
+    server_samples_write(&m->samples, x);
+}
