@@ -181,7 +181,7 @@ class Victoria(Contender):
     def command(self):
         return ["victoria-metrics", f"-storageDataPath={self.dir}/data", f"-httpListenAddr=127.0.0.1:{self.port}",
                 "-retentionPeriod=12", "-search.disableCache", "-search.latencyOffset=0s",
-                "-search.maxUniqueTimeseries=3000000"]
+                "-search.maxUniqueTimeseries=3000000", "-http.connTimeout=1h"]
 
     def snapshot_bytes(self):
         self.get("/internal/force_flush")

@@ -1,14 +1,17 @@
 /* Load for bench/metrics: units of 500 series shaped like a host with node_exporter and a Pix
- * pipeline, pushed by Prometheus remote write 1.0 (snappy, 2,000 series a request, one sample each).
+ * pipeline, pushed by Prometheus remote write 1.0 (snappy, 2,000 series a request, one sample
+ * each).
  *
- *   metrics_load --to HOST:PORT --path /api/v1/write --series N --from-ms T --steps N [--step-ms 15000]
+ *   metrics_load --to HOST:PORT --path /api/v1/write --series N --from-ms T --steps N [--step-ms
+ * 15000]
  *                [--connections 2] [--seed 1]
- *   metrics_load --text N      one text exposition of N series on standard output, as a scrape sees it
+ *   metrics_load --text N      one text exposition of N series on standard output, as a scrape
+ * sees it
  *
  * Prints one JSON line: samples, seconds, bytes before and after snappy, and the CPU seconds of the
- * loader itself. Any answer but 2xx ends it with an error. The classes of values and their shares are
- * those of the design (constant, counters with and without decimals, gauges in steps, full doubles,
- * histograms); every value depends on seed, series and step only. */
+ * loader itself. Any answer but 2xx ends it with an error. The classes of values and their shares
+ * are those of the design (constant, counters with and without decimals, gauges in steps, full
+ * doubles, histograms); every value depends on seed, series and step only. */
 #include "base/rng.h"
 #include "codec/pb.h"
 #include "codec/snappy.h"

@@ -72,8 +72,8 @@ struct expo_family *expo_family(struct expo *x, enum expo_type type, struct str 
 }
 
 /* Copies labels; NULL with *ok false at the cap. */
-static const struct label *copy_labels(struct arena *a, const struct label *labels,
-                                            uint32_t count, bool *ok)
+static const struct label *copy_labels(struct arena *a, const struct label *labels, uint32_t count,
+                                       bool *ok)
 {
     struct label *copy = count ? ARENA_ARRAY(a, struct label, count) : NULL;
     *ok = count == 0 || copy;
@@ -86,8 +86,7 @@ static const struct label *copy_labels(struct arena *a, const struct label *labe
     return copy;
 }
 
-static struct expo_sample *sample_new(struct expo *x, const struct label *labels,
-                                      uint32_t count)
+static struct expo_sample *sample_new(struct expo *x, const struct label *labels, uint32_t count)
 {
     struct expo_sample *s = ARENA_NEW(x->arena, struct expo_sample);
     bool ok = s != NULL;
@@ -113,8 +112,8 @@ static void sample_link(struct expo_family *f, struct expo_sample *s)
     f->samples_count++;
 }
 
-void expo_add(struct expo *x, struct expo_family *f, const struct label *labels,
-              uint32_t count, double value)
+void expo_add(struct expo *x, struct expo_family *f, const struct label *labels, uint32_t count,
+              double value)
 {
     if (!f) {
         return;

@@ -37,7 +37,7 @@ static void fill(struct page *p)
 {
     struct expo *x = &p->x;
     const struct label form[] = {{STR("form"), STR("dict\\key \"a\"\nb")},
-                                      {STR("psp"), STR("Banco \xc3\x81gil")}};
+                                 {STR("psp"), STR("Banco \xc3\x81gil")}};
     const struct label stage[] = {{STR("stage"), STR("score")}};
     const uint64_t buckets[] = {1, 2, 0, 4, 5};
     const uint64_t empty[5] = {0};

@@ -510,8 +510,9 @@ static bool on_event(struct builder *b, const yaml_event_t *ev, bool *done)
     case YAML_DOCUMENT_START_EVENT:
         b->more = b->root && b->merge;
         *done = b->more;
-        return *done || !b->root || fail_at(b, ERR_INPUT, line_of(ev->start_mark), col_of(ev->start_mark),
-                                   "expected one document, found a second");
+        return *done || !b->root ||
+               fail_at(b, ERR_INPUT, line_of(ev->start_mark), col_of(ev->start_mark),
+                       "expected one document, found a second");
     case YAML_STREAM_END_EVENT: *done = true; return true;
     case YAML_NO_EVENT:
     case YAML_STREAM_START_EVENT:

@@ -51,6 +51,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         conf_err_show(&e, text, &out);
         ASSERT(!out.failed);
     }
+    bool more = false;
+    struct err e2 = {0};
+    arena_reset(&arena);
+    if (yaml_parse_first(text, "fuzz", &arena, &root, &more, &e2)) {
+        walk(root, 0);
+    } else {
+        ASSERT(e2.msg[0] != 0);
+    }
     buf_release(&out);
     arena_release(&arena);
     ASSERT(mem.bytes == 0);

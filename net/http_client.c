@@ -10,6 +10,7 @@
 struct http_client {
     struct mem *mem; /* borrows */
     CURL *curl;
+    const atomic_bool *stop; /* borrows; NULL = never */
 };
 
 /* What the callbacks of one transfer share. */
@@ -51,6 +52,38 @@ void http_client_free(struct http_client *c)
     }
     curl_easy_cleanup(c->curl);
     mem_give(c->mem, c, sizeof *c);
+}
+
+bool http_client_tls_set(struct http_client *c, const struct http_client_tls *t, struct err *e)
+{
+    const bool ok =
+        (!t->ca_file || curl_easy_setopt(c->curl, CURLOPT_CAINFO, t->ca_file) == CURLE_OK) &&
+        (!t->cert_file || curl_easy_setopt(c->curl, CURLOPT_SSLCERT, t->cert_file) == CURLE_OK) &&
+        (!t->key_file || curl_easy_setopt(c->curl, CURLOPT_SSLKEY, t->key_file) == CURLE_OK) &&
+        curl_easy_setopt(c->curl, CURLOPT_SSL_VERIFYPEER, t->insecure_skip_verify ? 0L : 1L) ==
+            CURLE_OK &&
+        curl_easy_setopt(c->curl, CURLOPT_SSL_VERIFYHOST, t->insecure_skip_verify ? 0L : 2L) ==
+            CURLE_OK;
+    return ok || err_set(e, ERR_NOMEM, "cannot set the certificates of a client");
+}
+
+static int on_progress(void *ctx, curl_off_t down_all, curl_off_t down, curl_off_t up_all,
+                       curl_off_t up)
+{
+    const struct http_client *c = ctx;
+    (void)down_all;
+    (void)down;
+    (void)up_all;
+    (void)up;
+    return c->stop && atomic_load(c->stop) ? 1 : 0;
+}
+
+void http_client_stop_on(struct http_client *c, const atomic_bool *stop)
+{
+    c->stop = stop;
+    curl_easy_setopt(c->curl, CURLOPT_XFERINFOFUNCTION, on_progress);
+    curl_easy_setopt(c->curl, CURLOPT_XFERINFODATA, c);
+    curl_easy_setopt(c->curl, CURLOPT_NOPROGRESS, 0L);
 }
 
 static size_t on_body(char *p, size_t size, size_t n, void *ctx)

@@ -78,8 +78,8 @@ struct each_query {
     void *ctx;
 };
 
-static enum MHD_Result pass_query(void *cls, enum MHD_ValueKind kind, const char *key,
-                                  size_t key_n, const char *value, size_t value_n)
+static enum MHD_Result pass_query(void *cls, enum MHD_ValueKind kind, const char *key, size_t key_n,
+                                  const char *value, size_t value_n)
 {
     const struct each_query *q = cls;
     (void)kind;

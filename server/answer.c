@@ -5,6 +5,8 @@
 
 #include <math.h>
 
+#define SECONDS_MAX 9e9 /* of nanoseconds in an int64: the year 2255 */
+
 static const struct json_token *child(const struct json_doc *d, uint32_t of, const char *key)
 {
     if (d->tokens[of].kind != JSON_OBJECT) {
@@ -33,11 +35,56 @@ static uint32_t count_of(const struct json_doc *d, uint32_t of)
     return n;
 }
 
+/* Text of a server on our terminal: quotes as PromQL escapes them, control characters as \\xNN. At
+ * most four bytes for one. Returns the bytes written. */
+static size_t put_safe(char *p, struct str s, bool quoted)
+{
+    static const char hex[] = "0123456789abcdef";
+    size_t n = 0;
+    for (size_t i = 0; i < s.n; i++) {
+        const unsigned char c = (unsigned char)s.p[i];
+        const bool c1 = c == 0xc2 && i + 1 < s.n && (unsigned char)s.p[i + 1] < 0xa0;
+        if (c < 0x20 || c == 0x7f || c1) {
+            p[n++] = '\\';
+            p[n++] = 'x';
+            p[n++] = hex[c >> 4];
+            p[n++] = hex[c & 15];
+            if (c1) { /* the byte after it alone would be no character */
+                const unsigned char next = (unsigned char)s.p[++i];
+                p[n++] = '\\';
+                p[n++] = 'x';
+                p[n++] = hex[next >> 4];
+                p[n++] = hex[next & 15];
+            }
+            continue;
+        }
+        if (quoted && (c == '"' || c == '\\')) {
+            p[n++] = '\\';
+        }
+        p[n++] = (char)c;
+    }
+    return n;
+}
+
+static struct str safe_text(struct str s, struct arena *a)
+{
+    bool digits = true;
+    for (size_t i = 0; i < s.n && digits; i++) {
+        digits = s.p[i] > ' ' && s.p[i] < 0x7f;
+    }
+    if (digits) {
+        return s; /* nearly always: a number */
+    }
+    char *p = arena_take(a, s.n * 4 + 1, 1);
+    return p ? str_of(p, put_safe(p, s, false)) : STR("");
+}
+
 static struct str labels_text(const struct json_doc *d, uint32_t metric, struct arena *a)
 {
     size_t bytes = 2;
     for (uint32_t i = metric + 1; i < d->tokens[metric].next; i = d->tokens[i].next) {
-        bytes += d->tokens[i].key.n + d->tokens[i].v.str.n + 4;
+        bytes +=
+            d->tokens[i].kind == JSON_STR ? (d->tokens[i].key.n + d->tokens[i].v.str.n) * 4 + 4 : 0;
     }
     char *p = arena_take(a, bytes, 1);
     if (!p) {
@@ -46,8 +93,7 @@ static struct str labels_text(const struct json_doc *d, uint32_t metric, struct 
     size_t n = 0;
     const struct json_token *name = child(d, metric, "__name__");
     if (name && name->kind == JSON_STR) {
-        memcpy(p, name->v.str.p, name->v.str.n);
-        n = name->v.str.n;
+        n = put_safe(p, name->v.str, false);
     }
     bool some = false;
     for (uint32_t i = metric + 1; i < d->tokens[metric].next; i = d->tokens[i].next) {
@@ -57,18 +103,17 @@ static struct str labels_text(const struct json_doc *d, uint32_t metric, struct 
         }
         p[n++] = some ? ',' : '{';
         some = true;
-        memcpy(p + n, t->key.p, t->key.n);
-        n += t->key.n;
+        n += put_safe(p + n, t->key, false);
         p[n++] = '=';
         p[n++] = '"';
-        memcpy(p + n, t->v.str.p, t->v.str.n);
-        n += t->v.str.n;
+        n += put_safe(p + n, t->v.str, true);
         p[n++] = '"';
     }
     if (some || n == 0) {
         memcpy(p + n, some ? "}" : "{}", some ? 1 : 2);
         n += some ? 1 : 2;
     }
+    ASSERT(n <= bytes);
     return str_of(p, n);
 }
 
@@ -85,7 +130,8 @@ static double number(struct str s)
 }
 
 /* [seconds, "value"] or [seconds, {"count": "..."}]. */
-static bool read_point(const struct json_doc *d, uint32_t at, struct answer_point *out)
+static bool read_point(const struct json_doc *d, uint32_t at, struct arena *a,
+                       struct answer_point *out)
 {
     const uint32_t t = at + 1;
     if (d->tokens[at].kind != JSON_ARRAY || count_of(d, at) != 2 ||
@@ -99,18 +145,19 @@ static bool read_point(const struct json_doc *d, uint32_t at, struct answer_poin
     if (out->histogram) {
         value = child(d, v, "count");
     }
-    if (!value || value->kind != JSON_STR) {
+    if (!value || value->kind != JSON_STR || !(fabs(out->t_s) < SECONDS_MAX)) {
         return false;
     }
-    out->text = value->v.str;
+    out->text = safe_text(value->v.str, a);
     out->v = number(value->v.str);
     return true;
 }
 
-static bool read_points(const struct json_doc *d, uint32_t list, struct answer_series *s)
+static bool read_points(const struct json_doc *d, uint32_t list, struct arena *a,
+                        struct answer_series *s)
 {
     for (uint32_t i = list + 1; i < d->tokens[list].next; i = d->tokens[i].next) {
-        if (!read_point(d, i, &s->points[s->n++])) {
+        if (!read_point(d, i, a, &s->points[s->n++])) {
             return false;
         }
     }
@@ -133,8 +180,8 @@ static bool read_series(const struct json_doc *d, uint32_t at, struct arena *a,
     bool ok = s->points != NULL;
     for (int i = 0; i < 2 && ok; i++) {
         const struct json_token *one = child(d, at, singles[i]), *many = child(d, at, lists[i]);
-        ok = (!one || read_point(d, index_of(d, one), &s->points[s->n++])) &&
-             (!many || read_points(d, index_of(d, many), s));
+        ok = (!one || read_point(d, index_of(d, one), a, &s->points[s->n++])) &&
+             (!many || read_points(d, index_of(d, many), a, s));
     }
     return ok;
 }
@@ -152,7 +199,7 @@ static bool read_result(const struct json_doc *d, uint32_t result, struct arena 
         out->series_n = 1;
         out->series[0] = (struct answer_series){
             .labels = STR(""), .points = ARENA_NEW(a, struct answer_point), .n = 1};
-        return out->series[0].points && read_point(d, result, out->series[0].points);
+        return out->series[0].points && read_point(d, result, a, out->series[0].points);
     }
     for (uint32_t i = result + 1; i < d->tokens[result].next; i = d->tokens[i].next) {
         if (!read_series(d, i, a, &out->series[out->series_n++])) {
@@ -176,7 +223,7 @@ static void read_notes(const struct json_doc *d, struct arena *a, struct server_
         const uint32_t list = t ? index_of(d, t) : 0;
         for (uint32_t k = list + 1; t && k < d->tokens[list].next; k = d->tokens[k].next) {
             if (d->tokens[k].kind == JSON_STR) {
-                out->notes[out->notes_n++] = d->tokens[k].v.str;
+                out->notes[out->notes_n++] = safe_text(d->tokens[k].v.str, a);
             }
         }
     }
@@ -192,7 +239,7 @@ bool server_answer_read(struct json_parser *p, struct str text, struct arena *a,
     }
     const struct json_token *error = child(&d, 0, "error");
     if (error && error->kind == JSON_STR) {
-        out->error = error->v.str;
+        out->error = safe_text(error->v.str, a);
         return true;
     }
     const struct json_token *data = child(&d, 0, "data");

@@ -34,8 +34,8 @@ MUST_USE bool server_answer_read(struct json_parser *p, struct str text, struct 
                                  struct server_answer *out, struct err *e);
 void server_answer_table(const struct server_answer *x, struct buf *out);
 void server_answer_csv(const struct server_answer *x, struct buf *out);
-/* Lines over time in braille, `columns` wide and `rows` high, one colour per series, with scales and
- * a legend; only series with two or more points are drawn. */
+/* Lines over time in braille, `columns` wide and `rows` high, one colour per series, with scales
+ * and a legend; only series with two or more points are drawn. */
 void server_answer_plot(const struct server_answer *x, uint32_t columns, uint32_t rows, bool color,
                         struct buf *out);
 

@@ -136,19 +136,34 @@ static void write_rows(const struct canvas *c, bool color, struct buf *out)
     }
 }
 
+/* The time of day alone where both ends with their dates have no room. */
+static struct str end_text(struct buf *b, double t_s, bool narrow)
+{
+    buf_reset(b);
+    time_format(b, ns_from_ms((int64_t)llround(t_s * 1000)));
+    const struct str whole = buf_str(b);
+    return narrow ? str_sub(str_cut(whole, 'T').tail, 0, 8) : whole;
+}
+
 static void write_axis(const struct canvas *c, struct buf *out)
 {
-    buf_fmt(out, "%*s", SCALE_COLUMNS, "");
-    const size_t from = out->n;
-    time_format(out, ns_from_ms((int64_t)llround(c->t0 * 1000)));
-    const size_t used = out->n - from;
-    const size_t right = 20;
-    for (size_t i = used; i + right < c->columns; i++) {
+    struct mem m;
+    struct buf left, right;
+    mem_init(&m, 0);
+    buf_init(&left, &m, 64);
+    buf_init(&right, &m, 64);
+    struct str from = end_text(&left, c->t0, false), to = end_text(&right, c->t1, false);
+    if (from.n + to.n >= c->columns) {
+        from = end_text(&left, c->t0, true);
+        to = end_text(&right, c->t1, true);
+    }
+    buf_fmt(out, "%*s%.*s", SCALE_COLUMNS, "", STR_FMT(from));
+    for (size_t i = from.n; i + to.n < c->columns; i++) {
         buf_char(out, ' ');
     }
-    buf_char(out, ' ');
-    time_format(out, ns_from_ms((int64_t)llround(c->t1 * 1000)));
-    buf_char(out, '\n');
+    buf_fmt(out, "%.*s\n", STR_FMT(to));
+    buf_release(&left);
+    buf_release(&right);
 }
 
 void server_answer_plot(const struct server_answer *x, uint32_t columns, uint32_t rows, bool color,

@@ -1,5 +1,5 @@
-/* farol query: a PromQL expression asked of a running farol (or of any Prometheus), as a table, CSV,
- * JSON, or lines drawn in the terminal. */
+/* farol query: a PromQL expression asked of a running farol (or of any Prometheus), as a table,
+ * CSV, JSON, or lines drawn in the terminal. */
 #include "base/clock.h"
 #include "net/http_client.h"
 #include "server/answer_int.h"

@@ -243,8 +243,7 @@ static void fish_command(struct buf *out, enum lang lang, const struct command *
     buf_char(out, '\n');
     const struct command_option *o;
     for (uint32_t i = 0; (o = option_at(c, i)) != NULL; i++) {
-        buf_fmt(out, "complete -c farol -n '__fish_seen_subcommand_from %.*s' -l '%s'",
-                STR_FMT(name.head), o->name);
+        buf_fmt(out, "complete -c farol -n '__farol_is %s' -l '%s'", c->name, o->name);
         if (o->letter) {
             buf_fmt(out, " -s '%c'", o->letter);
         }
@@ -260,8 +259,7 @@ static void fish_command(struct buf *out, enum lang lang, const struct command *
         buf_char(out, '\n');
     }
     if (name.ok || operand_words(c) || operand_command(c)) {
-        buf_fmt(out, "complete -c farol -f -n '__fish_seen_subcommand_from %.*s' -a '",
-                STR_FMT(name.head));
+        buf_fmt(out, "complete -c farol -f -n '__farol_is %.*s' -a '", STR_FMT(name.head));
         if (name.ok) {
             buf_str_add(out, name.tail);
         } else if (operand_words(c)) {
@@ -283,7 +281,13 @@ void server_completion(struct buf *out, enum lang lang, enum shell shell)
         zsh(out, lang);
         return;
     }
-    BUF_LIT(out, "# fish completion of farol; written by: farol completion fish\n");
+    BUF_LIT(out, "# fish completion of farol; written by: farol completion fish\n"
+                 "function __farol_is\n"
+                 "    set -l words (commandline -opc)\n"
+                 "    for i in (seq (count $argv))\n"
+                 "        test \"$words[(math $i + 1)]\" = \"$argv[$i]\"; or return 1\n"
+                 "    end\n"
+                 "end\n");
     for (uint32_t i = 0; i < server_commands_count; i++) {
         fish_command(out, lang, server_commands[i]);
     }

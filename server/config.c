@@ -3,6 +3,7 @@
 #include "server/config_int.h"
 
 #include "server/commands_int.h"
+#include "server/scraping_int.h"
 #include "server/text_int.h"
 
 #include <stdio.h>
@@ -114,6 +115,11 @@ static const struct server_section sections[] = {
       "What comes in by POST /api/v1/write (Prometheus remote write)."},
      remote_write_config_fields,
      offsetof(struct server_config, receiver)},
+    {"rules",
+     {"As regras de alerta e de gravação: as dos pilares e as de rule_files.",
+      "Alerting and recording rules: those of the pillars and those of rule_files."},
+     server_rules_fields,
+     offsetof(struct server_config, rules)},
 };
 
 const struct server_section *server_config_sections(uint32_t *count)
@@ -289,7 +295,11 @@ static bool read_query(const struct yaml_node *n, struct arena *a, struct prom_c
     return prom_config_check(out, &bad) || wrong(e, n, "query", "features", bad.msg);
 }
 
-/* Only known sections, each a mapping. */
+/* Sections with the keys of prometheus.yml; their modules read them. */
+static const char *const peer_sections[] = {"global", "scrape_configs", "scrape_config_files",
+                                            "rule_files"};
+
+/* Only known sections. */
 static bool sections_check(const struct yaml_node *root, struct err *e)
 {
     if (root->kind != YAML_MAPPING) {
@@ -307,6 +317,15 @@ static bool sections_check(const struct yaml_node *root, struct err *e)
             size_t d = str_distance(name, n->key);
             if (d < near_distance) {
                 near = sections[i].name;
+                near_distance = d;
+            }
+        }
+        for (size_t i = 0; i < ARRAY_LEN(peer_sections) && !known; i++) {
+            struct str name = str_from_c(peer_sections[i]);
+            known = str_eq(name, n->key);
+            size_t d = str_distance(name, n->key);
+            if (d < near_distance) {
+                near = peer_sections[i];
                 near_distance = d;
             }
         }
@@ -350,7 +369,9 @@ bool server_config_read(struct str text, const char *where, struct arena *a,
         read_table(section_of(root, "metrics"), server_metrics_fields, a, &out->metrics, e) &&
         read_query(section_of(root, "query"), a, &out->query, e) &&
         read_table(section_of(root, "remote_write_receiver"), remote_write_config_fields, a,
-                   &out->receiver, e);
+                   &out->receiver, e) &&
+        read_table(section_of(root, "rules"), server_rules_fields, a, &out->rules, e) &&
+        (!root || (server_scraping_check(root, where, e) && server_rulebook_check(root, e)));
     if (!ok && e) {
         e->where = where;
     }
@@ -427,12 +448,19 @@ void server_config_diff(const struct server_config *old, const struct server_con
             }
         }
     }
+    for (size_t s = 0; s < ARRAY_LEN(peer_sections); s++) {
+        if (!nodes_equal(section_of(old->root, peer_sections[s]),
+                         section_of(new->root, peer_sections[s]), 0)) {
+            each(ctx, peer_sections[s], "");
+        }
+    }
 }
 
 bool server_config_is_live(const char *section, const char *key)
 {
-    return str_eq(str_from_c(section), STR("server")) &&
-           (str_eq(str_from_c(key), STR("tick")) || str_eq(str_from_c(key), STR("log_level")));
+    return key[0] == '\0' || /* a section of peers */
+           (str_eq(str_from_c(section), STR("server")) &&
+            (str_eq(str_from_c(key), STR("tick")) || str_eq(str_from_c(key), STR("log_level"))));
 }
 
 void server_config_print(struct buf *out, enum lang lang)

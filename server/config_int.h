@@ -11,6 +11,7 @@
 #include "model/model.h"
 #include "pipeline/pipeline.h"
 #include "server/api/prom/prom.h"
+#include "server/rulebook_int.h"
 
 #define SERVER_CONFIG_BYTES_MAX (4U << 20)
 
@@ -49,6 +50,7 @@ struct server_config {
     struct server_metrics_config metrics;
     struct prom_config query;
     struct remote_write_config receiver;
+    struct server_rules_config rules;
     const struct yaml_node *root; /* NULL: no file */
 };
 

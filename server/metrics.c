@@ -6,6 +6,8 @@
 
 #include <stdio.h>
 
+#define URL_BYTES_MAX 256
+
 static const char *const refusal_texts[TSDB_REFUSALS] = {
     "out_of_order", "duplicate", "too_old", "too_new", "series_gone", "head_full"};
 
@@ -25,11 +27,35 @@ static void tsdb_config_of(const struct server_metrics_config *c, const char *di
     out->queue_bytes_max = c->queue_bytes_max;
 }
 
+static bool start_rules(struct server_metrics *m, const struct os *os, struct log *log,
+                        struct err *e)
+{
+    char url[URL_BYTES_MAX];
+    (void)snprintf(url, sizeof url, "http://%.*s", STR_FMT(m->config->server.listen));
+    const struct rulebook_options o = {.config = &m->config->rules,
+                                       .query = &m->config->query,
+                                       .root = m->config->root,
+                                       .where = m->config_path,
+                                       .storage_dir = m->config->storage.dir,
+                                       .url = url,
+                                       .db = m->db,
+                                       .os = os,
+                                       .log = log};
+    return server_rulebook_start(&m->rulebook, &o, e);
+}
+
 bool server_metrics_start(struct server_metrics *m, const struct server_config *config,
-                          const struct os *os, struct log *log, struct err *e)
+                          const char *config_path, struct snapshots *snapshots, const struct os *os,
+                          struct log *log, struct err *e)
 {
     struct tsdb_config c;
     m->config = config;
+    m->config_path = config_path;
+    m->snapshots = snapshots;
+    pthread_mutex_init(&m->pages_mu, NULL);
+    mem_init(&m->pages_mem, 0);
+    buf_init(&m->config_text, &m->pages_mem, 1);
+    m->started = true;
     mem_init(&m->door_mem, 0); /* states are bounded by requests_max, bytes by each state */
     if (!path_join(m->dir, sizeof m->dir, config->storage.dir, "metrics", e) ||
         !dir_make(os, config->storage.dir, e)) {
@@ -38,22 +64,45 @@ bool server_metrics_start(struct server_metrics *m, const struct server_config *
     tsdb_config_of(&config->metrics, m->dir, &c);
     if (!tsdb_open(&m->db, &c, os, log, e) ||
         !remote_write_new(&config->receiver, m->db, &m->door_mem, &m->remote_write, e) ||
-        !server_samples_init(&m->samples, m->db, config->server.listen, e)) {
+        !server_samples_init(&m->samples, m->db, config->server.listen, e) ||
+        !server_scraping_start(&m->scraping, m->db, config->root, config_path, os, log, e) ||
+        !start_rules(m, os, log, e) || !server_pages_config_set(m, config->root, e)) {
         return false;
     }
     m->remote_write_route = remote_write_route(m->remote_write);
-    const struct prom_deps deps = {.db = m->db,
-                                   .os = os,
-                                   .log = log,
-                                   .dir = m->dir,
-                                   .version = server_version,
-                                   .commit = server_commit};
+    struct prom_deps deps = {.db = m->db,
+                             .os = os,
+                             .log = log,
+                             .dir = m->dir,
+                             .version = server_version,
+                             .commit = server_commit};
+    server_pages_of(m, &deps.pages);
     return prom_new(&config->query, &deps, &m->api, e);
+}
+
+bool server_metrics_run(struct server_metrics *m, struct err *e)
+{
+    return server_scraping_run(&m->scraping, e) && server_rulebook_run(&m->rulebook, e);
+}
+
+bool server_metrics_reload(struct server_metrics *m, const struct server_config *fresh,
+                           struct err *e)
+{
+    return server_rulebook_reload(&m->rulebook, fresh->root, m->config_path, e) &&
+           server_scraping_apply(&m->scraping, fresh->root, m->config_path, e) &&
+           server_pages_config_set(m, fresh->root, e);
 }
 
 void server_metrics_stop(struct server_metrics *m)
 {
+    if (!m->started) {
+        return;
+    }
     prom_free(m->api);
+    server_scraping_stop(&m->scraping);
+    server_rulebook_stop(&m->rulebook);
+    buf_release(&m->config_text);
+    pthread_mutex_destroy(&m->pages_mu);
     server_samples_release(&m->samples);
     if (m->db) {
         tsdb_close(m->db); /* answers what it still holds */
@@ -124,6 +173,8 @@ void server_metrics_tick(struct server_metrics *m, struct expo *x)
     publish_store(x, &s);
     remote_write_publish(m->remote_write, x);
     prom_publish(m->api, x);
+    server_scraping_publish(&m->scraping, x);
+    rules_publish(m->rulebook.rules, x);
     one(x, EXPO_COUNTER, "farol_samples_written", "", "Samples of Farol's own series stored.",
         m->samples.samples);
     one(x, EXPO_COUNTER, "farol_samples_dropped", "", "Samples of Farol's own series not stored.",

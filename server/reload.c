@@ -17,7 +17,7 @@ static void add_key(void *ctx, const char *section, const char *key)
 {
     struct split *s = ctx;
     if (server_config_is_live(section, key) == s->live) {
-        buf_fmt(s->out, "%s\"%s.%s\"", s->count > 0 ? "," : "", section, key);
+        buf_fmt(s->out, "%s\"%s%s%s\"", s->count > 0 ? "," : "", section, key[0] ? "." : "", key);
         s->count++;
     }
 }
@@ -50,6 +50,9 @@ static bool reread(struct service *s, struct arena *a, struct buf *text, struct 
     }
     if (!file_read(s->os, s->config_path, text, e) ||
         !server_config_read(buf_str(text), s->config_path, a, fresh, e)) {
+        return false;
+    }
+    if (!server_metrics_reload(&s->metrics, fresh, e)) {
         return false;
     }
     struct split split = {.out = out, .live = true};

@@ -1,5 +1,5 @@
-/* See samples_int.h. A series is found by a key of bytes - family, suffix, labels - so that a tick of
- * thousands of series builds no label sets:
+/* See samples_int.h. A series is found by a key of bytes - family, suffix, labels - so that a tick
+ * of thousands of series builds no label sets:
  *
  *     name 0 suffix 0 { label name 0 value 0 }... [ le ]
  *

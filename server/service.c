@@ -1,7 +1,7 @@
 /* Starting, ticking and stopping the server. Order of start: pillars, metrics, HTTP (which answers
- * queries, and "recovering" for the rest), river, doors, threads; a probe thus gets an answer while a long journal is
- * replayed. Order of stop is the reverse, with one rule: nobody may reach the river after
- * river_stop. */
+ * queries, and "recovering" for the rest), river, doors, threads; a probe thus gets an answer
+ * while a long journal is replayed. Order of stop is the reverse, with one rule: nobody may reach
+ * the river after river_stop. */
 #include "server/service_int.h"
 
 #include <errno.h>
@@ -161,7 +161,8 @@ static bool start_all(struct service *s, enum service_trouble *trouble, struct e
         return false;
     }
     *trouble = TROUBLE_STORAGE;
-    if (!server_metrics_start(&s->metrics, s->config, s->os, s->log, e)) {
+    if (!server_metrics_start(&s->metrics, s->config, s->config_path, &s->snapshots, s->os, s->log,
+                              e)) {
         return false;
     }
     *trouble = TROUBLE_PORT;
@@ -177,6 +178,9 @@ static bool start_all(struct service *s, enum service_trouble *trouble, struct e
     tick(s); /* who is told "ready" finds the recovered series on /metrics */
     if (!thread_start(&s->ticker, &s->ticker_runs, ticker_main, s, e) ||
         !thread_start(&s->reader, &s->reader_runs, reader_main, s, e)) {
+        return false;
+    }
+    if (!server_metrics_run(&s->metrics, e)) {
         return false;
     }
     *trouble = TROUBLE_NONE;

@@ -1,6 +1,6 @@
 /* Annotations of a query: warnings and remarks, each text once, with the place in the query that
- * caused it last. Prometheus tells annotations apart by their text without the place, and merges two
- * kinds: buckets that had to be lifted (ranges of bounds, times and differences are joined) and
+ * caused it last. Prometheus tells annotations apart by their text without the place, and merges
+ * two kinds: buckets that had to be lifted (ranges of bounds, times and differences are joined) and
  * start times that overlap (occurrences are counted). So do we. */
 #include "engines/promql/eval_int.h"
 

@@ -1,9 +1,9 @@
 /* Aggregations that give one series per group: sum avg count min max group stddev stdvar.
  *
  * Input rows stream by in batches and are added, in their order, to cells of their group, one per
- * step: the sums do not depend on how many rows are held at once. Float sums are compensated (Kahan,
- * Neumaier); an average is a sum divided at the end until the sum overflows, from then on an
- * incremental mean. A cell that saw floats and histograms gives nothing and a warning. */
+ * step: the sums do not depend on how many rows are held at once. Float sums are compensated
+ * (Kahan, Neumaier); an average is a sum divided at the end until the sum overflows, from then on
+ * an incremental mean. A cell that saw floats and histograms gives nothing and a warning. */
 #include "engines/promql/eval_int.h"
 
 #include <math.h>
@@ -33,7 +33,8 @@ struct summing {
 bool eval_grouping_init(struct query *q, const struct promql_node *n, struct groups_by *out,
                         struct err *e)
 {
-    *out = (struct groups_by){.q = q, .without = n->u.agg.without};
+    *out = (struct groups_by){
+        .q = q, .without = n->u.agg.without, .all = !n->u.agg.without && n->u.agg.grouping_n == 0};
     return eval_names(q, n->u.agg.grouping, n->u.agg.grouping_n, &out->names, e) &&
            eval_map_init(q, &out->map, 64, e) &&
            (!out->without || (out->names.in[NAME_METRIC] = 1));
@@ -52,7 +53,8 @@ uint32_t eval_group_of(struct groups_by *g, const struct row *r, struct err *e)
         }
     }
     bool hide = r->drop_name && !q->delayed; /* names that are gone already */
-    for (uint32_t i = 0; i < r->ls.n; i++) {
+    uint32_t pairs = g->all ? 0 : r->ls.n;
+    for (uint32_t i = 0; i < pairs; i++) {
         uint32_t name = eval_name_of(q, r->ls.p[i]);
         if (name_set_has(&g->names, name) == g->without || (hide && name <= NAME_UNIT)) {
             continue;
@@ -106,7 +108,7 @@ static struct group *group_of(struct summing *a, const struct row *r, struct err
     return g;
 }
 
-/* --- floats ------------------------------------------------------------------------------------- */
+/* --- floats ----------------------------------------------------------------------------------- */
 
 static void avg_float(struct group *g, uint32_t i, double f)
 {
@@ -183,7 +185,7 @@ static void add_float(enum agg op, struct group *g, uint32_t i, double f)
     g->saw[i] |= SAW_FLOAT;
 }
 
-/* --- rows ---------------------------------------------------------------------------------------- */
+/* --- rows ------------------------------------------------------------------------------------- */
 
 static bool add_hist(struct summing *a, struct group *g, uint32_t i, const struct row *r,
                      struct err *e)
@@ -307,7 +309,7 @@ static bool finish(struct summing *a, struct mat *out, struct err *e)
     return true;
 }
 
-/* --- the stream ---------------------------------------------------------------------------------- */
+/* --- the stream ------------------------------------------------------------------------------- */
 
 /* Rows that are held at once: a round. Its batches are made by all threads, then its rows are added
  * in order; with many steps the threads share the steps. */

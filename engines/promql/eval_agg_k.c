@@ -60,7 +60,7 @@ static bool group_rows(struct pick *k, struct err *e)
     return true;
 }
 
-/* --- the heap ------------------------------------------------------------------------------------ */
+/* --- the heap --------------------------------------------------------------------------------- */
 
 static bool less(const struct pick *k, uint32_t step, uint32_t a, uint32_t b)
 {
@@ -135,7 +135,7 @@ static void order(const struct pick *k, uint32_t step, uint32_t *h, uint32_t n)
     }
 }
 
-/* --- choosing -------------------------------------------------------------------------------------- */
+/* --- choosing --------------------------------------------------------------------------------- */
 
 static void put_size(struct buf *b, size_t n)
 {
@@ -324,7 +324,7 @@ bool eval_aggregate_k(struct eval *ev, struct plan *p, struct mat *out, struct e
     return true;
 }
 
-/* --- quantile ---------------------------------------------------------------------------------------- */
+/* --- quantile --------------------------------------------------------------------------------- */
 
 static int by_value(const void *a, const void *b)
 {

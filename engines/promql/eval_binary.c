@@ -15,7 +15,7 @@ bool eval_binary_scalars(struct eval *ev, struct plan *p, double **out, struct e
     return true;
 }
 
-/* --- vector with scalar ------------------------------------------------------------------------ */
+/* --- vector with scalar ----------------------------------------------------------------------- */
 
 static bool scalar_row(struct eval *ev, struct plan *p, struct row *r, const double *scalar,
                        bool swap, struct arena *a, struct err *e)
@@ -70,7 +70,7 @@ bool eval_binary_scalar_rows(struct eval *ev, struct plan *p, struct mat *m, uin
     return true;
 }
 
-/* --- sets -------------------------------------------------------------------------------------- */
+/* --- sets ------------------------------------------------------------------------------------- */
 
 /* Which signatures have a sample, step by step. */
 struct presence {

@@ -1,5 +1,5 @@
-/* histogram_quantile, histogram_quantiles, histogram_fraction over classic buckets (rows that differ
- * in le) and native histograms.
+/* histogram_quantile, histogram_quantiles, histogram_fraction over classic buckets (rows that
+ * differ in le) and native histograms.
  *
  * Rows are grouped once by their labels without le; then each step collects the buckets that are
  * there. A name whose bucket label is no number gets a warning; where a native histogram has the
@@ -278,7 +278,8 @@ static struct str label_of(struct query *q, double v)
     return arena_str(q->arena, str_of(text, s.n + 2));
 }
 
-/* A quantile that is not the same as a step before gives other series; eval_settle joins equal ones. */
+/* A quantile that is not the same as a step before gives other series; eval_settle joins equal
+ * ones. */
 static void relabel(struct hist_call *c, uint32_t which, uint32_t step)
 {
     double q = c->q[which][step];

@@ -38,7 +38,7 @@ struct info {
     int64_t at_ms, offset_ms;
 };
 
-/* --- matchers -------------------------------------------------------------------------------------- */
+/* --- matchers --------------------------------------------------------------------------------- */
 
 static bool compile(struct query *q, const struct matcher *m, uint32_t n, struct regex ***out,
                     struct err *e)
@@ -106,7 +106,7 @@ static bool split_matchers(struct info *f, struct err *e)
            compile(q, f->names, f->names_n, &f->names_re, e);
 }
 
-/* --- when ------------------------------------------------------------------------------------------- */
+/* --- when ------------------------------------------------------------------------------------- */
 
 /* The first selector in the argument, with the offsets and the @ of the subqueries around it. */
 static bool first_selector(const struct plan *p, struct info *f)
@@ -130,7 +130,7 @@ static bool first_selector(const struct plan *p, struct info *f)
     return false;
 }
 
-/* --- the info series ------------------------------------------------------------------------------- */
+/* --- the info series -------------------------------------------------------------------------- */
 
 /* (a|b|c) of the values that the base rows have for the label; empty when they have none. */
 static bool values_regex(struct info *f, uint32_t id, struct str *out, struct err *e)
@@ -293,7 +293,7 @@ static bool read_infos(struct info *f, struct err *e)
     return true;
 }
 
-/* --- joining --------------------------------------------------------------------------------------- */
+/* --- joining ---------------------------------------------------------------------------------- */
 
 static bool conflict(struct info *f, const struct info_row *a, const struct info_row *b,
                      uint32_t step, struct err *e)

@@ -3,10 +3,10 @@
  *
  *     tree --eval_plan--> plan --eval_prepare--> row count --eval_rows--> rows, a batch at a time
  *
- * A plan node is either row-wise (selector, function over a range, function of one sample, negation,
- * vector with scalar): its rows correspond to the rows below it, so that a batch of any size can be
- * made without the others; or whole (aggregation, matching, sort...): prepared at once, then handed
- * out by batches like the rest. eval_all gathers everything.
+ * A plan node is either row-wise (selector, function over a range, function of one sample,
+ * negation, vector with scalar): its rows correspond to the rows below it, so that a batch of any
+ * size can be made without the others; or whole (aggregation, matching, sort...): prepared at
+ * once, then handed out by batches like the rest. eval_all gathers everything.
  *
  * Memory: everything lives in the query's arena, except batches of a streaming aggregation, which
  * live in a scratch arena. thread: one query is evaluated by its caller's thread. */
@@ -19,8 +19,9 @@
 #include "engines/promql/hist_int.h"
 
 #define EVAL_BATCH_ROWS 256
+#define EVAL_FAR        (1LL << 53) /* ms: 285,000 years */
 
-/* --- labels ---------------------------------------------------------------------------------- */
+/* --- labels ----------------------------------------------------------------------------------- */
 
 /* A label set: ids of pairs in order of label names. Ids from EVAL_LOCAL on were made by this query
  * (label_replace, count_values...). */
@@ -66,7 +67,7 @@ struct set_map { /* label sets to numbers */
     uint32_t cap, n, sets_cap;
 };
 
-/* --- rows ------------------------------------------------------------------------------------ */
+/* --- rows ------------------------------------------------------------------------------------- */
 
 enum has { HAS_NONE, HAS_FLOAT, HAS_HIST };
 
@@ -92,7 +93,7 @@ static inline int64_t grid_t(const struct grid *g, uint32_t i)
     return g->start + (int64_t)i * g->step;
 }
 
-/* --- the plan -------------------------------------------------------------------------------- */
+/* --- the plan --------------------------------------------------------------------------------- */
 
 enum plan_kind {
     PLAN_NUMBER,
@@ -157,7 +158,7 @@ struct plan {
     double **scalars; /* by argument place: a value per step, NULL for others */
 };
 
-/* --- the query ------------------------------------------------------------------------------- */
+/* --- the query -------------------------------------------------------------------------------- */
 
 struct note {
     struct note *next;
@@ -183,6 +184,15 @@ struct kept_steps {
     struct fn_steps steps;
 };
 
+/* Which sample stands for which step, while the times of the series stay the same. */
+struct kept_picks {
+    const struct plan *plan;
+    int64_t *t;
+    uint32_t *at; /* by step, UINT32_MAX: none */
+    uint32_t t_n, t_cap;
+    bool made;
+};
+
 struct query {
     const struct promql_query *q;
     struct arena *arena;   /* until the end of the query */
@@ -199,6 +209,8 @@ struct query {
     struct str message; /* of a failure, whole */
     struct kept_steps steps[STEPS_KEPT];
     uint32_t steps_n;
+    struct kept_picks picks[STEPS_KEPT];
+    uint32_t picks_n;
     struct workers *workers; /* NULL until several threads are of use */
 };
 
@@ -236,7 +248,8 @@ uint32_t eval_threads(const struct query *q);
 /* Forgets what the tasks made in their scratch arenas. */
 void eval_scratch_reset(struct query *q);
 void eval_workers_release(struct query *q);
-/* What eval_rows will look up in the symbols for these rows is looked up here: workers only read. */
+/* What eval_rows will look up in the symbols for these rows is looked up here: workers only
+ * read. */
 void eval_warm(struct query *q, const struct plan *p, uint32_t first, uint32_t n);
 
 /* eval_plan.c */
@@ -375,6 +388,7 @@ struct groups_by {
     struct query *q;
     struct name_set names;
     bool without;
+    bool all; /* one group */
     struct set_map map;
     uint32_t *key; /* scratch of one row */
     uint32_t key_cap;
@@ -390,6 +404,7 @@ static inline uint32_t grouping_count(const struct groups_by *g)
 
 /* eval_kahan.c: sum[i] += x[i], what is lost goes to c[i] */
 void eval_kahan_row(double *restrict sum, double *restrict c, const double *restrict x, uint32_t n);
+bool eval_any_stale(const double *v, uint32_t n);
 
 /* eval_agg_hist.c: sum and avg of one group at one step where it holds histograms */
 struct hist_cell {

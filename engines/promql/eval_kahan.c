@@ -1,5 +1,6 @@
-/* Compensated addition of one row to a row of sums, four steps at a time: the inner loop of sum().
- * The same operations in the same order as kahan_inc on each step, so the same bits. */
+/* Loops over many doubles, four at a time: compensated addition of one row to a row of sums (the
+ * same operations in the same order as kahan_inc on each step, so the same bits), and the search
+ * for stale markers. */
 #include "engines/promql/eval_int.h"
 
 #include <math.h>
@@ -18,7 +19,7 @@ typedef int64_t v4i __attribute__((vector_size(32), aligned(8), may_alias));
 #    define EVAL_CLONES __attribute__((target_clones("avx2", "default")))
 #endif
 
-EVAL_CLONES void eval_kahan_row(double *restrict sum, double *restrict c, const double *restrict x,
+EVAL_CLONES static void add_row(double *restrict sum, double *restrict c, const double *restrict x,
                                 uint32_t n)
 {
     const v4i sign = {SIGNS, SIGNS, SIGNS, SIGNS};
@@ -44,4 +45,32 @@ EVAL_CLONES void eval_kahan_row(double *restrict sum, double *restrict c, const 
     for (; i < n; i++) {
         kahan_inc(x[i], &sum[i], &c[i]);
     }
+}
+
+void eval_kahan_row(double *restrict sum, double *restrict c, const double *restrict x, uint32_t n)
+{
+    add_row(sum, c, x, n);
+}
+
+EVAL_CLONES static bool stale_among(const double *v, uint32_t n)
+{
+    const int64_t bits = (int64_t)STALE_NAN_BITS;
+    const v4i stale = {bits, bits, bits, bits};
+    v4i found = {0};
+    uint32_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        v4i x;
+        memcpy(&x, v + i, sizeof x);
+        found |= x == stale;
+    }
+    bool any = (found[0] | found[1] | found[2] | found[3]) != 0;
+    for (; i < n; i++) {
+        any |= is_stale_nan(v[i]);
+    }
+    return any;
+}
+
+bool eval_any_stale(const double *v, uint32_t n)
+{
+    return stale_among(v, n);
 }

@@ -1,7 +1,8 @@
-/* Labels of a query as integers. A label set is a list of pair ids; a pair's name is an integer too.
+/* Labels of a query as integers. A label set is a list of pair ids; a pair's name is an integer
+ * too.
  *
- * Pairs of the source have its ids. A query that makes labels (label_replace, count_values ...) gets
- * ids from EVAL_LOCAL on, kept by text in a table. A made pair may have the text of one of the
+ * Pairs of the source have its ids. A query that makes labels (label_replace, count_values ...)
+ * gets ids from EVAL_LOCAL on, kept by text in a table. A made pair may have the text of one of the
  * source, which the source cannot be asked for; so names of made pairs are marked, and before sets
  * are compared eval_canon looks the source's pairs of those names up by text too: one text, one id.
  *

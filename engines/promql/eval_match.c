@@ -26,7 +26,7 @@ struct match {
     uint32_t taken_cap;
 };
 
-/* --- numbers of matching labels ----------------------------------------------------------------- */
+/* --- numbers of matching labels --------------------------------------------------------------- */
 
 static bool number_rows(struct query *q, const struct sides *s, const struct mat *m,
                         struct set_map *map, uint32_t **out, struct err *e)
@@ -89,7 +89,7 @@ bool eval_sides(struct eval *ev, struct plan *p, struct sides *s, struct err *e)
     return true;
 }
 
-/* --- labels of results --------------------------------------------------------------------------- */
+/* --- labels of results ------------------------------------------------------------------------ */
 
 static bool result_labels(struct match *m, struct lset many, struct lset one, struct lset *out,
                           struct err *e)
@@ -146,7 +146,7 @@ static uint32_t out_row(struct match *m, struct lset ls, struct err *e)
     return at;
 }
 
-/* --- one pair at one step ------------------------------------------------------------------------- */
+/* --- one pair at one step --------------------------------------------------------------------- */
 
 struct sample {
     double v;
@@ -194,7 +194,7 @@ static bool store(struct match *m, struct row *r, uint32_t step, const struct el
     return true;
 }
 
-/* --- whole rows ------------------------------------------------------------------------------------ */
+/* --- whole rows ------------------------------------------------------------------------------- */
 
 static bool unique(struct match *m, const uint32_t *sig, uint32_t n, uint32_t *of_sig)
 {
@@ -270,7 +270,7 @@ static bool match_whole(struct match *m, bool *done, struct err *e)
     return true;
 }
 
-/* --- step by step ------------------------------------------------------------------------------------ */
+/* --- step by step ----------------------------------------------------------------------------- */
 
 static bool duplicates(struct match *m, uint32_t a, uint32_t b, struct err *e)
 {

@@ -6,8 +6,6 @@
  * Prometheus' own, since they decide what a query answers where a function looks at the clock. */
 #include "engines/promql/eval_int.h"
 
-#include <math.h>
-
 /* The nodes above, nearest first. */
 struct above {
     const struct promql_node *node;
@@ -79,104 +77,30 @@ static bool context_number(const struct query *q, const struct promql_node *n, d
     return true;
 }
 
-/* --- durations ------------------------------------------------------------------------------- */
-
-static bool dur_fault(struct query *q, const struct promql_node *n, const char *what, struct err *e)
+/* Farther than EVAL_FAR from 1970 there are no samples; so bounded, sums of times of all levels of
+ * a query stay in an int64. */
+static int64_t near(int64_t t_ms)
 {
-    return eval_fail(q, e, "%u:%u: %s", n->pos.start, n->pos.end, what);
+    return t_ms > EVAL_FAR ? EVAL_FAR : t_ms < -EVAL_FAR ? -EVAL_FAR : t_ms;
 }
 
-static bool dur_binary(struct query *q, const struct promql_node *n, double l, double r,
-                       double *out, struct err *e)
+static bool duration(struct query *q, const struct dur *d, enum dur_use use, int64_t *out,
+                     struct err *e)
 {
-    if ((n->u.binary.op == OP_DIV || n->u.binary.op == OP_MOD) && r == 0) {
-        return dur_fault(q, n, n->u.binary.op == OP_DIV ? "division by zero" : "modulo by zero", e);
-    }
-    *out = eval_op(n->u.binary.op, l, r);
-    return true;
-}
-
-static bool dur_call(struct query *q, const struct promql_node *n, const double *arg, double *out)
-{
-    const char *name = n->u.call.fn->name;
-    if (strcmp(name, "step") == 0) {
-        *out = (double)q->q->step_ms / 1000;
-    } else if (strcmp(name, "range") == 0) {
-        *out = (double)(q->q->end_ms - q->q->start_ms) / 1000;
-    } else if (strcmp(name, "min_of") == 0) {
-        *out = isnan(arg[0]) || isnan(arg[1]) ? (double)NAN : fmin(arg[0], arg[1]);
-    } else if (strcmp(name, "max_of") == 0) {
-        *out = isnan(arg[0]) || isnan(arg[1]) ? (double)NAN : fmax(arg[0], arg[1]);
-    } else {
+    if (!dur_resolve(d, use, q->q->step_ms, q->q->end_ms - q->q->start_ms, out, e)) {
         return false;
     }
-    return true;
-}
-
-/* Seconds. Depth is bounded by the parser's PROMQL_DEPTH_MAX. */
-static bool dur_value(struct query *q, const struct promql_node *n, double *out, struct err *e)
-{
-    double l = 0;
-    double arg[2] = {0, 0};
-    if (n->kind == NODE_NUMBER) {
-        *out = n->u.number;
-        return true;
-    }
-    if (n->kind == NODE_PAREN) {
-        return dur_value(q, n->u.paren, out, e);
-    }
-    if (n->kind == NODE_UNARY) {
-        if (!dur_value(q, n->u.unary.expr, &l, e)) {
-            return false;
-        }
-        *out = n->u.unary.op == OP_SUB ? -l : l;
-        return true;
-    }
-    if (n->kind == NODE_BINARY) {
-        return dur_value(q, n->u.binary.lhs, &l, e) && dur_value(q, n->u.binary.rhs, &arg[0], e) &&
-               dur_binary(q, n, l, arg[0], out, e);
-    }
-    if (n->kind != NODE_CALL || n->u.call.args.n > 2) {
-        return eval_fail(q, e, "unexpected duration expression");
-    }
-    for (uint32_t i = 0; i < n->u.call.args.n; i++) {
-        if (!dur_value(q, n->u.call.args.v[i], &arg[i], e)) {
-            return false;
-        }
-    }
-    return dur_call(q, n, arg, out) || eval_fail(q, e, "unexpected duration expression");
-}
-
-static bool dur_ms(struct query *q, const struct dur *d, bool negative, int64_t *out, struct err *e)
-{
-    if (d->expr == NULL) {
-        *out = d->ms;
-        return true;
-    }
-    double s;
-    if (!dur_value(q, d->expr, &s, e)) {
-        return false;
-    }
-    if (!isfinite(s)) {
-        return dur_fault(q, d->expr, "duration is NaN or infinite", e);
-    }
-    if (s <= 0 && !negative) {
-        return dur_fault(q, d->expr, "duration must be greater than 0", e);
-    }
-    if (fabs(s) > 9223372036.854775807) {
-        return dur_fault(q, d->expr, "duration is out of range", e);
-    }
-    *out = (int64_t)(s * 1000);
+    *out = near(*out);
     return true;
 }
 
 static void plan_at(struct query *q, struct plan *p, enum at_kind kind, int64_t at_ms)
 {
     p->at = kind != AT_NONE;
-    p->at_ms = kind == AT_START ? q->q->start_ms : kind == AT_END ? q->q->end_ms : at_ms;
+    p->at_ms = near(kind == AT_START ? q->q->start_ms : kind == AT_END ? q->q->end_ms : at_ms);
 }
 
-/* --- building -------------------------------------------------------------------------------- */
+/* --- building --------------------------------------------------------------------------------- */
 
 static bool build(struct query *q, const struct promql_node *n, const struct above *up,
                   struct plan **out, struct fixed *f, struct err *e);
@@ -246,7 +170,7 @@ static bool build_selector(struct query *q, const struct promql_node *n, const s
     plan_at(q, p, n->u.selector.at, n->u.selector.at_ms);
     p->stats_only = stats_only(up);
     *f = (struct fixed){p->at, p->at};
-    return dur_ms(q, &n->u.selector.offset, true, &p->offset_ms, e);
+    return duration(q, &n->u.selector.offset, DUR_OFFSET, &p->offset_ms, e);
 }
 
 static bool build_range(struct query *q, const struct promql_node *n, const struct above *up,
@@ -260,7 +184,7 @@ static bool build_range(struct query *q, const struct promql_node *n, const stru
     p->kind = PLAN_RANGE;
     p->type = PROMQL_MATRIX;
     f->wrap = false;
-    return dur_ms(q, &n->u.range.range, false, &p->range_ms, e);
+    return duration(q, &n->u.range.range, DUR_RANGE, &p->range_ms, e);
 }
 
 static bool build_subquery(struct query *q, const struct promql_node *n, const struct above *up,
@@ -274,9 +198,9 @@ static bool build_subquery(struct query *q, const struct promql_node *n, const s
     }
     *out = p;
     if (!build(q, n->u.subquery.expr, &here, &p->arg[0], &in, e) ||
-        !dur_ms(q, &n->u.subquery.range, false, &p->range_ms, e) ||
-        !dur_ms(q, &n->u.subquery.step, false, &p->step_ms, e) ||
-        !dur_ms(q, &n->u.subquery.offset, true, &p->offset_ms, e)) {
+        !duration(q, &n->u.subquery.range, DUR_RANGE, &p->range_ms, e) ||
+        !duration(q, &n->u.subquery.step, DUR_STEP, &p->step_ms, e) ||
+        !duration(q, &n->u.subquery.offset, DUR_OFFSET, &p->offset_ms, e)) {
         return false;
     }
     if (p->step_ms == 0) {

@@ -71,7 +71,8 @@ bool eval_range_prepare(struct eval *ev, struct plan *p, struct err *e)
     return true;
 }
 
-/* The call as functions see it: for a subquery Prometheus has no place for the argument any more. */
+/* The call as functions see it: for a subquery Prometheus has no place for the argument any
+ * more. */
 static const struct promql_node *call_node(struct eval *ev, const struct plan *p,
                                            const struct plan *arg, uint32_t place)
 {

@@ -158,6 +158,11 @@ static bool run(struct query *q, struct arena *a, struct promql_result *out, str
 {
     const struct promql_query *pq = q->q;
     bool instant = pq->step_ms <= 0;
+    if (pq->start_ms < -EVAL_FAR || pq->start_ms > EVAL_FAR || pq->end_ms < -EVAL_FAR ||
+        pq->end_ms > EVAL_FAR || pq->step_ms > EVAL_FAR) {
+        q->why = PROMQL_BAD;
+        return err_set(e, ERR_INPUT, "time or step of a query is out of range");
+    }
     struct eval ev = {q, {pq->start_ms, instant ? 1 : pq->step_ms, 1}};
     if (!instant) {
         if (pq->end_ms < pq->start_ms) {
@@ -172,8 +177,11 @@ static bool run(struct query *q, struct arena *a, struct promql_result *out, str
         ev.grid.n = (uint32_t)n;
     }
     struct plan *p;
-    if (!eval_plan(q, pq->expr, &p, e) || !finish(&ev, p, instant, a, out, e) ||
-        (q->sym.failed && !eval_no_memory(q, e))) {
+    if (!eval_plan(q, pq->expr, &p, e)) {
+        q->why = q->why == PROMQL_EXECUTION ? PROMQL_BAD : q->why;
+        return false;
+    }
+    if (!finish(&ev, p, instant, a, out, e) || (q->sym.failed && !eval_no_memory(q, e))) {
         return false;
     }
     return notes_take(&q->notes, pq->text, a, &out->notes, &out->notes_n, e);
@@ -191,7 +199,7 @@ bool promql_eval(const struct promql_query *pq, struct arena *a, struct promql_r
     arena_init(&scratch, pq->mem, bytes);
     tsdb_column_init(&q.column, pq->mem);
     notes_init(&q.notes, &arena);
-    q.lookback_ms = pq->lookback_ms > 0 ? pq->lookback_ms : LOOKBACK_MS;
+    q.lookback_ms = pq->lookback_ms > 0 ? i64_min(pq->lookback_ms, EVAL_FAR) : LOOKBACK_MS;
     q.samples_max = pq->samples_max > 0 ? pq->samples_max : SAMPLES_MAX;
     q.series_max = pq->series_max > 0 ? pq->series_max : SERIES_MAX;
     q.delayed = (pq->flags & PROMQL_DELAYED_NAME_REMOVAL) != 0;

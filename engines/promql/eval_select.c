@@ -54,22 +54,10 @@ static bool is_stale(const struct samples *s, uint32_t i)
     return is_stale_nan(h == NULL ? s->v[i] : h->sum);
 }
 
-static bool any_stale(const struct samples *s)
-{
-    uint64_t found = 0;
-    if (s->h != NULL) {
-        return true; /* look at each */
-    }
-    for (uint32_t i = 0; i < s->n; i++) {
-        found |= is_stale_nan(s->v[i]);
-    }
-    return found != 0;
-}
-
 static void drop_stale(struct samples *s)
 {
     uint32_t n = 0;
-    if (!any_stale(s)) {
+    if (s->h == NULL && !eval_any_stale(s->v, s->n)) {
         return;
     }
     for (uint32_t i = 0; i < s->n; i++) {
@@ -136,6 +124,21 @@ bool eval_read(struct query *q, const struct plan *p, uint32_t id, int64_t from_
     return true;
 }
 
+/* One moment needs one sample: no more is decoded. */
+static bool read_newest(struct query *q, uint32_t id, int64_t from_ms, int64_t to_ms,
+                        struct samples *out, struct err *e)
+{
+    const struct promql_source *s = &q->q->source;
+    struct tsdb_column *c = &q->column;
+    if (!s->newest(s->ctx, id, from_ms, to_ms, c, e)) {
+        q->why = e->code == ERR_LIMIT ? PROMQL_LIMIT : q->why;
+        return false;
+    }
+    *out = (struct samples){c->t, c->v, c->h, c->st, c->n};
+    q->stats.samples_read += c->n;
+    return true;
+}
+
 /* Place of the sample that stands for the moment, UINT32_MAX when there is none. *next remembers
  * where the search of the step before ended. */
 static uint32_t sample_at(const struct query *q, const struct samples *s, int64_t ref,
@@ -150,12 +153,84 @@ static uint32_t sample_at(const struct query *q, const struct samples *s, int64_
     return *next - 1;
 }
 
+static struct kept_picks *picks_of(struct eval *ev, const struct plan *p)
+{
+    struct query *q = ev->q;
+    for (uint32_t i = 0; i < q->picks_n; i++) {
+        if (q->picks[i].plan == p) {
+            return &q->picks[i];
+        }
+    }
+    if (q->picks_n == STEPS_KEPT) {
+        return NULL;
+    }
+    struct kept_picks *k = &q->picks[q->picks_n];
+    k->plan = p;
+    k->at = ARENA_ARRAY(q->arena, uint32_t, ev->grid.n);
+    q->picks_n += k->at != NULL;
+    return k->at == NULL ? NULL : k;
+}
+
+/* Picks for these times; NULL: do without. Series of one job were scraped together, so they usually
+ * have the times of the series before. */
+static const struct kept_picks *picks_for(struct eval *ev, const struct plan *p,
+                                          const struct samples *s)
+{
+    struct query *q = ev->q;
+    struct kept_picks *k = picks_of(ev, p);
+    if (k == NULL || s->n == 0) {
+        return NULL;
+    }
+    if (k->made && k->t_n == s->n && memcmp(k->t, s->t, s->n * sizeof *s->t) == 0) {
+        return k;
+    }
+    k->made = false;
+    if (s->n > k->t_cap) {
+        k->t_cap = s->n * 2;
+        k->t = ARENA_ARRAY(q->arena, int64_t, k->t_cap);
+        if (k->t == NULL) {
+            k->t_cap = 0;
+            return NULL;
+        }
+    }
+    memcpy(k->t, s->t, s->n * sizeof *s->t);
+    k->t_n = s->n;
+    uint32_t next = 0;
+    for (uint32_t i = 0; i < ev->grid.n; i++) {
+        int64_t ref = grid_t(&ev->grid, i) - p->offset_ms;
+        while (next < s->n && s->t[next] <= ref) {
+            next++;
+        }
+        bool there = next > 0 && s->t[next - 1] > ref - q->lookback_ms;
+        k->at[i] = there ? next - 1 : UINT32_MAX;
+    }
+    k->made = true;
+    return k;
+}
+
+static void pick_row(struct eval *ev, const struct kept_picks *k, const struct samples *s,
+                     struct row *r)
+{
+    for (uint32_t i = 0; i < ev->grid.n; i++) {
+        if (k->at[i] != UINT32_MAX) {
+            r->v[i] = s->v[k->at[i]];
+            r->has[i] = is_stale_nan(r->v[i]) ? HAS_NONE : HAS_FLOAT;
+        }
+    }
+}
+
 static bool select_row(struct eval *ev, struct plan *p, const struct samples *s, struct row *r,
                        struct arena *a, struct err *e)
 {
     uint32_t next = 0;
     uint32_t copied = UINT32_MAX;
     const struct nhist *copy = NULL;
+    const struct kept_picks *picks =
+        s->h == NULL && !p->at && ev->grid.n > 1 ? picks_for(ev, p, s) : NULL;
+    if (picks != NULL) {
+        pick_row(ev, picks, s, r);
+        return true;
+    }
     if (s->h != NULL && !eval_row_hists(ev, r, a)) {
         return eval_no_memory(ev->q, e);
     }
@@ -191,9 +266,11 @@ bool eval_select_rows(struct eval *ev, struct plan *p, uint32_t first, uint32_t 
     int64_t to;
     bool smoothed = p->node->u.selector.smoothed;
     reach(ev, p, &from, &to);
+    bool newest = ev->grid.n == 1 && !smoothed && !p->stats_only && q->q->source.newest != NULL;
     for (uint32_t i = first; i < first + n; i++) {
         struct samples s;
-        if (!eval_read(q, p, p->ids[i], from, to, !smoothed, a, &s, e)) {
+        if (newest ? !read_newest(q, p->ids[i], from, to, &s, e)
+                   : !eval_read(q, p, p->ids[i], from, to, !smoothed, a, &s, e)) {
             return false;
         }
         struct row *r = eval_row_add(ev, out, a, false);
@@ -251,7 +328,7 @@ bool eval_select_times(struct eval *ev, struct plan *call, struct mat *out, stru
     return eval_settle(ev, out, e);
 }
 
-/* --- ranges as the result of a query ----------------------------------------------------------- */
+/* --- ranges as the result of a query ---------------------------------------------------------- */
 
 static bool put_series(struct query *q, struct lset ls, bool drop_name, const struct samples *s,
                        struct arena *a, struct promql_series *out, struct err *e)

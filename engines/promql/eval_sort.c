@@ -2,8 +2,8 @@
  * result is ordered by labels anyway, which a warning says.
  *
  * Labels sort naturally: runs of digits by their number. The rules, odd ones included (a text that
- * is the beginning of another counts as less from both sides' view only when asked first), are those
- * of the library that Prometheus uses, so that both give one order. */
+ * is the beginning of another counts as less from both sides' view only when asked first), are
+ * those of the library that Prometheus uses, so that both give one order. */
 #include "engines/promql/eval_int.h"
 
 #include <math.h>

@@ -1,6 +1,6 @@
-/* The evaluator as a whole: names removed at once or late, limits, cancellation, answers that do not
- * depend on threads, and memory that runs out at every place. What the language means is tested by
- * scripts (testdata/eval.test, test/conformance/promql). */
+/* The evaluator as a whole: names removed at once or late, limits, cancellation, answers that do
+ * not depend on threads, and memory that runs out at every place. What the language means is
+ * tested by scripts (testdata/eval.test, test/conformance/promql). */
 #include "base/test.h"
 #include "engines/promql/eval_int.h"
 #include "engines/promql/testing_int.h"

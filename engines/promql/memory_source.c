@@ -321,5 +321,5 @@ static bool source_read(void *ctx, uint32_t id, int64_t from_ms, int64_t to_ms,
 
 struct promql_source memory_source_of(struct memory_source *s)
 {
-    return (struct promql_source){s, source_select, source_pairs, source_pair, source_read};
+    return (struct promql_source){s, source_select, source_pairs, source_pair, source_read, NULL};
 }

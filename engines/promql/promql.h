@@ -1,9 +1,10 @@
-/* PromQL: text to tree, tree to canonical text, and one evaluator for instant queries, ranges, rules
- * and backtests.
+/* PromQL: text to tree, tree to canonical text, and one evaluator for instant queries, ranges,
+ * rules and backtests.
  *
- * The language is Prometheus' of 3.14 (metrics.md section 3): the newest functions and modifiers are
- * parsed when their flag is set. A query is bounded in nesting, samples, series, steps, memory and
- * time, and can be cancelled from another thread. Answers do not depend on the number of threads.
+ * The language is Prometheus' of 3.14 (metrics.md section 3): the newest functions and modifiers
+ * are parsed when their flag is set. A query is bounded in nesting, samples, series, steps, memory
+ * and time, and can be cancelled from another thread. Answers do not depend on the number of
+ * threads.
  *
  * thread: a struct promql_node is read-only after promql_parse and may be evaluated by many. */
 #ifndef ENGINES_PROMQL_PROMQL_H
@@ -88,6 +89,9 @@ struct promql_source {
     struct label (*pair)(void *ctx, uint32_t pair);                /* pair < 2^31 */
     bool (*read)(void *ctx, uint32_t id, int64_t from_ms, int64_t to_ms, uint32_t samples_max,
                  struct tsdb_column *c, struct err *e);
+    /* Only the newest sample of the range (n 0 or 1). NULL: read does. */
+    bool (*newest)(void *ctx, uint32_t id, int64_t from_ms, int64_t to_ms, struct tsdb_column *c,
+                   struct err *e);
 };
 /* A view as a source; the view outlives it. */
 struct promql_source promql_source_tsdb(struct tsdb_view *v);

@@ -30,7 +30,13 @@ static bool view_read(void *ctx, uint32_t id, int64_t from_ms, int64_t to_ms, ui
     return tsdb_read(ctx, id, from_ms, to_ms, samples_max, c, e);
 }
 
+static bool view_newest(void *ctx, uint32_t id, int64_t from_ms, int64_t to_ms,
+                        struct tsdb_column *c, struct err *e)
+{
+    return tsdb_read_newest(ctx, id, from_ms, to_ms, c, e);
+}
+
 struct promql_source promql_source_tsdb(struct tsdb_view *v)
 {
-    return (struct promql_source){v, view_select, view_pairs, view_pair, view_read};
+    return (struct promql_source){v, view_select, view_pairs, view_pair, view_read, view_newest};
 }

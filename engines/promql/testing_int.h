@@ -1,5 +1,5 @@
-/* A source of samples in memory, for tests, the script runner and benchmarks only: series are added,
- * then queried. Small and plain on purpose: what the store answers is compared with it. */
+/* A source of samples in memory, for tests, the script runner and benchmarks only: series are
+ * added, then queried. Small and plain on purpose: what the store answers is compared with it. */
 #ifndef ENGINES_PROMQL_TESTING_INT_H
 #define ENGINES_PROMQL_TESTING_INT_H
 

@@ -2,7 +2,8 @@
  *
  *                 value there                 for is over
  *     (absent) ---------------> pending -----------------------> firing
- *        ^                         | absent: forgotten             | absent and keep_firing_for over
+ *        ^                         | absent: forgotten             | absent and keep_firing_for
+ * over
  *        |                         v                               v
  *        +---- 15 min later -------+------------------------- resolved (inactive), sent again
  *
@@ -223,8 +224,9 @@ static bool find_all(struct rule_run *run, const struct promql_series *p, uint32
         }
         uint32_t at = table_add(&t, s, f, s->alerts_n + i);
         if (at != UINT32_MAX && (at >= s->alerts_n || (*hit)[at])) {
-            return err_set(e, ERR_INPUT, "vector contains metrics with the same labelset after "
-                                         "applying alert labels");
+            return err_set(e, ERR_INPUT,
+                           "vector contains metrics with the same labelset after "
+                           "applying alert labels");
         }
         if (at != UINT32_MAX) {
             f[i].alert = at;

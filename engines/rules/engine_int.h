@@ -5,19 +5,20 @@
 #include "engines/rules/rules.h"
 
 #include "base/hash.h"
+#include "base/intern.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define T_MS_NONE           INT64_MIN
-#define RESOLVED_KEEP_MS    (15 * 60 * 1000) /* a resolved alert is sent again for so long */
-#define RULES_FILE_BYTES    (64U << 20)
-#define RULES_FILES_MAX     10000
-#define RULES_GROUPS_MAX    100000
-#define RULES_ERROR_BYTES   512
-#define RULES_BATCH_BYTES   (256U << 20) /* results of one rule */
-#define RULES_GONE_MAX      1000000      /* series of removed groups waiting for their marker */
-#define RULES_LABELS_MAX    (LABELS_COUNT_MAX + 8)
+#define T_MS_NONE         INT64_MIN
+#define RESOLVED_KEEP_MS  (15 * 60 * 1000) /* a resolved alert is sent again for so long */
+#define RULES_FILE_BYTES  (64U << 20)
+#define RULES_FILES_MAX   10000
+#define RULES_GROUPS_MAX  100000
+#define RULES_ERROR_BYTES 512
+#define RULES_BATCH_BYTES (256U << 20) /* results of one rule */
+#define RULES_GONE_MAX    1000000      /* series of removed groups waiting for their marker */
+#define RULES_LABELS_MAX  (LABELS_COUNT_MAX + 8)
 
 enum alert_state { ALERT_INACTIVE, ALERT_PENDING, ALERT_FIRING };
 const char *alert_state_name(enum alert_state s);
@@ -40,7 +41,7 @@ struct alert {
 
 /* lock: the group's mu for writing; only the thread that evaluates the group writes. */
 struct rule_state {
-    const struct rule *rule; /* borrows the group's file */
+    const struct rule *rule;  /* borrows the group's file */
     struct rule_pair *labels; /* of group and rule, sorted */
     uint32_t labels_n;
     struct str expr; /* canonical text */
@@ -77,16 +78,15 @@ struct group {
     int64_t interval_ms, query_offset_ms;
     struct hash128 print; /* of everything in it */
     pthread_mutex_t mu;
-    bool busy;                        /* lock: engine->mu */
-    int64_t next_ms;                  /* its next slot */
-    bool restore;                     /* alerts are to be restored */
+    bool busy;       /* lock: engine->mu */
+    int64_t next_ms; /* its next slot */
+    bool restore;    /* alerts are to be restored */
     uint32_t evals_before_restore;
     uint32_t *stale; /* series of rules that a reload took away */
     size_t stale_cap;
     uint32_t stale_n;
     int64_t last_ms, last_ns; /* when and how long */
     uint64_t iterations, missed;
-    bool missing_memory;
 };
 
 /* Series of a group that is gone: marked stale a while later, unless somebody writes them. */
@@ -103,6 +103,7 @@ struct rules {
     struct rules_sink sink;
     struct mem mem;
     struct arena arena;     /* copies of the configuration's texts */
+    struct intern paths;    /* of rule files, with their NUL */
     struct labels external; /* external_labels as labels */
     uint32_t source;
     pthread_mutex_t mu;
@@ -138,9 +139,10 @@ struct rule_run {
     struct group *g;
     struct rule_state *s;
     struct arena *a;
-    int64_t ts_ms;      /* the slot */
-    int64_t t_ms;       /* ts_ms without the query offset: time of the query and its results */
+    int64_t ts_ms; /* the slot */
+    int64_t t_ms;  /* ts_ms without the query offset: time of the query and its results */
     struct promql_query q;
+    struct str whole; /* message of a query that failed */
 };
 
 /* Evaluates every rule at the slot, on the caller's thread. thread: one per group. */
@@ -157,7 +159,8 @@ void group_restore(struct group *g, int64_t ts_ms);
 /* name set to value; an empty value takes it away. false: more than RULES_LABELS_MAX. */
 bool label_set(struct label *v, uint32_t *n, struct str name, struct str value);
 
-/* --- load.c, glob.c ---------------------------------------------------------------------------- */
+/* --- load.c, glob.c ----------------------------------------------------------------------------
+ * */
 
 /* Paths that match, in order, each once; a pattern without * ? [ stands for itself. */
 MUST_USE bool rules_glob(const struct os *os, const char *dir, struct str pattern, struct arena *a,

@@ -1,4 +1,5 @@
-/* Paths of rule files: patterns over the os seam (so that tests and unit tests of rules need no disk).
+/* Paths of rule files: patterns over the os seam (so that tests and unit tests of rules need no
+ * disk).
  * *, ? and [...] stand for characters of one part of a path, as in a shell. Names that begin with a
  * dot are matched too, as Go's filepath.Glob does. */
 #include "engines/rules/engine_int.h"
@@ -34,7 +35,8 @@ static void add(struct glob *g, struct str **v, uint32_t *n, uint32_t *cap, stru
 {
     if (*n == *cap) {
         uint32_t more = *cap ? *cap * 2 : 16;
-        struct str *grown = more > RULES_FILES_MAX * 2 ? NULL : ARENA_ARRAY(g->arena, struct str, more);
+        struct str *grown =
+            more > RULES_FILES_MAX * 2 ? NULL : ARENA_ARRAY(g->arena, struct str, more);
         if (!grown) {
             g->full = true;
             return;
@@ -128,7 +130,8 @@ bool rules_glob(const struct os *os, const char *dir, struct str pattern, struct
     buf_release(&base);
     *out = g.out;
     *n = g.n;
-    return (ok && !g.full) || err_set(e, ERR_LIMIT, "pattern of rule files is too long or matches too "
-                                                    "many files: \"%.*s\"",
+    return (ok && !g.full) || err_set(e, ERR_LIMIT,
+                                      "pattern of rule files is too long or matches too "
+                                      "many files: \"%.*s\"",
                                       STR_FMT(str_sub(pattern, 0, 100)));
 }

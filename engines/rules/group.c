@@ -25,6 +25,7 @@ static bool query(struct rule_run *run, struct promql_result *res, struct err *e
     q.text = run->s->rule->text;
     q.start_ms = q.end_ms = run->t_ms;
     if (!promql_eval(&q, run->a, res, &why, e)) {
+        run->whole = res->string; /* e may have had to cut it */
         return false;
     }
     if (res->type == PROMQL_SCALAR) {
@@ -90,8 +91,9 @@ static bool record(struct rule_run *run, const struct promql_result *res, struct
     qsort(out->v, out->n, sizeof out->v[0], by_labels);
     for (uint32_t i = 1; i < out->n; i++) {
         if (labels_eq(out->v[i - 1].ls, out->v[i].ls)) {
-            return err_set(e, ERR_INPUT, "vector contains metrics with the same labelset after "
-                                         "applying rule labels");
+            return err_set(e, ERR_INPUT,
+                           "vector contains metrics with the same labelset after "
+                           "applying rule labels");
         }
     }
     uint32_t limit = run->g->g->limit;
@@ -224,21 +226,23 @@ static struct promql_query query_of(struct group *g, struct tsdb_view *v)
 {
     const struct rules_config *c = &g->engine->c;
     const struct os *os = g->engine->os;
-    return (struct promql_query){
-        .source = promql_source_tsdb(v),
-        .lookback_ms = c->lookback_ms,
-        .subquery_step_ms = c->interval_ms,
-        .flags = c->promql_flags,
-        .samples_max = c->samples_max,
-        .series_max = c->series_max,
-        .bytes_max = c->query_bytes_max,
-        .deadline_mono_ns = c->timeout_ms ? os_mono_ns(os) + ns_from_ms(c->timeout_ms) : 0,
-        .os = os,
-        .threads = 1,
-        .mem = &g->scratch};
+    return (struct promql_query){.source = promql_source_tsdb(v),
+                                 .lookback_ms = c->lookback_ms,
+                                 .subquery_step_ms = c->interval_ms,
+                                 .flags = c->promql_flags & PROMQL_ALL_FLAGS,
+                                 .samples_max = c->samples_max,
+                                 .series_max = c->series_max,
+                                 .bytes_max = c->query_bytes_max,
+                                 .deadline_mono_ns =
+                                     c->timeout_ms ? os_mono_ns(os) + ns_from_ms(c->timeout_ms) : 0,
+                                 .os = os,
+                                 .threads = 1,
+                                 .mem = &g->scratch};
 }
 
-static bool eval_rule(struct group *g, struct rule_state *s, int64_t ts_ms, struct err *e)
+/* whole (RULES_ERROR_BYTES): the message of a failure that e had to cut. */
+static bool eval_rule(struct group *g, struct rule_state *s, int64_t ts_ms, char *whole,
+                      struct err *e)
 {
     struct rules *r = g->engine;
     struct arena a;
@@ -252,13 +256,14 @@ static bool eval_rule(struct group *g, struct rule_state *s, int64_t ts_ms, stru
     ok = ok && tsdb_view_open(r->db, &view, e);
     if (ok) {
         run.q = query_of(g, view);
-        ok = query(&run, res, e) && (s->rule->is_alert ? alert_update(&run, res, &out, e)
-                                                       : record(&run, res, &out, e));
+        ok = query(&run, res, e) &&
+             (s->rule->is_alert ? alert_update(&run, res, &out, e) : record(&run, res, &out, e));
     }
     if (ok && s->rule->is_alert) {
         alert_send(&run);
     }
     ok = ok && write_outs(&run, &out, e);
+    (void)snprintf(whole, RULES_ERROR_BYTES, "%.*s", STR_FMT(run.whole));
     if (view) {
         tsdb_view_close(view);
     }
@@ -266,7 +271,7 @@ static bool eval_rule(struct group *g, struct rule_state *s, int64_t ts_ms, stru
     return ok;
 }
 
-static void note_result(struct group *g, struct rule_state *s, bool ok, const struct err *e,
+static void note_result(struct group *g, struct rule_state *s, bool ok, const char *why,
                         int64_t ts_ms, int64_t ns)
 {
     (void)pthread_mutex_lock(&g->mu);
@@ -278,13 +283,13 @@ static void note_result(struct group *g, struct rule_state *s, bool ok, const st
     s->last_ns = ns;
     s->error[0] = 0;
     if (!ok) {
-        (void)snprintf(s->error, sizeof s->error, "%s", e->msg);
+        (void)snprintf(s->error, sizeof s->error, "%s", why);
     }
     (void)pthread_mutex_unlock(&g->mu);
     if (!ok) {
         log_line(g->engine->log, LOG_WARN, "rules", "rule %.*s of group %.*s failed: %s",
                  STR_FMT(str_sub(s->rule->name, 0, 100)), STR_FMT(str_sub(g->g->name, 0, 100)),
-                 e->msg);
+                 why);
     }
 }
 
@@ -295,8 +300,9 @@ void group_eval(struct group *g, int64_t ts_ms)
     for (uint32_t i = 0; i < g->rules_n; i++) {
         struct err e = {0};
         int64_t t = os_mono_ns(os);
-        bool ok = eval_rule(g, &g->rules[i], ts_ms, &e);
-        note_result(g, &g->rules[i], ok, &e, ts_ms, os_mono_ns(os) - t);
+        char whole[RULES_ERROR_BYTES];
+        bool ok = eval_rule(g, &g->rules[i], ts_ms, whole, &e);
+        note_result(g, &g->rules[i], ok, whole[0] ? whole : e.msg, ts_ms, os_mono_ns(os) - t);
     }
     if (g->stale_n) {
         group_mark_stale(g->engine, g->stale, g->stale_n, ts_ms - g->query_offset_ms);

@@ -1,8 +1,10 @@
 /* Reading rule files into groups, and replacing the groups of a running engine whole or not at all.
  *
- * A group that is the same in every respect goes on as it is. A group of the same file and name that
+ * A group that is the same in every respect goes on as it is. A group of the same file and name
+ * that
  * changed takes over the state of its rules that stayed the same (name and labels); series of rules
- * that are gone get stale markers at its next evaluation. Series of groups that are gone get them two
+ * that are gone get stale markers at its next evaluation. Series of groups that are gone get them
+ * two
  * intervals later, unless a renamed group writes them by then. */
 #include "engines/rules/engine_int.h"
 
@@ -106,7 +108,8 @@ void group_free(struct group *g)
     free(g);
 }
 
-static struct group *group_new(struct rules *r, struct loaded_file *f, const struct rule_group *from)
+static struct group *group_new(struct rules *r, struct loaded_file *f,
+                               const struct rule_group *from)
 {
     struct group *g = calloc(1, sizeof *g);
     if (!g) {
@@ -158,7 +161,8 @@ static bool add_group(struct loading *l, struct loaded_file *f, const struct rul
     } u = {.from = &l->groups};
     if (!mem_array_grow(&l->r->mem, u.to, &l->cap, (size_t)l->n + 1, RULES_GROUPS_MAX,
                         sizeof l->groups[0])) {
-        return err_set(e, ERR_LIMIT, "more than %d groups, or no memory for them", RULES_GROUPS_MAX);
+        return err_set(e, ERR_LIMIT, "more than %d groups, or no memory for them",
+                       RULES_GROUPS_MAX);
     }
     l->groups[l->n] = group_new(l->r, f, from);
     if (!l->groups[l->n]) {
@@ -205,6 +209,13 @@ static bool seen_path(const struct loading *l, struct str path)
     return false;
 }
 
+/* Errors borrow the path, so it stays for good; each once, with its NUL. */
+static const char *path_keep(struct rules *r, const char *path)
+{
+    uint32_t id = path ? intern_add(&r->paths, str_of(path, strlen(path) + 1)) : INTERN_FULL;
+    return id == INTERN_FULL ? NULL : intern_str(&r->paths, id).p;
+}
+
 static bool load_pattern(struct loading *l, const char *dir, struct str pattern, struct err *e)
 {
     struct str *v = NULL;
@@ -213,13 +224,14 @@ static bool load_pattern(struct loading *l, const char *dir, struct str pattern,
         return false;
     }
     if (n == 0) {
-        log_line(l->r->log, LOG_WARN, "rules", "no file matches the pattern %.*s", STR_FMT(pattern));
+        log_line(l->r->log, LOG_WARN, "rules", "no file matches the pattern %.*s",
+                 STR_FMT(pattern));
     }
     for (uint32_t i = 0; i < n; i++) {
         if (seen_path(l, v[i])) {
             continue;
         }
-        const char *path = arena_cstr(&l->r->arena, v[i]);
+        const char *path = path_keep(l->r, arena_cstr(&l->arena, v[i]));
         if (!path || l->paths_n == RULES_FILES_MAX) {
             return err_set(e, ERR_LIMIT, "more than %d rule files", RULES_FILES_MAX);
         }
@@ -298,7 +310,8 @@ static bool take_over(struct group *g, const struct group *old)
             k++;
         }
         if (k == g->rules_n) {
-            ok = copy_refs(&g->mem, &g->stale, &g->stale_cap, &g->stale_n, from->seen, from->seen_n);
+            ok =
+                copy_refs(&g->mem, &g->stale, &g->stale_cap, &g->stale_n, from->seen, from->seen_n);
             continue;
         }
         struct rule_state *to = &g->rules[k];

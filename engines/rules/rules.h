@@ -3,9 +3,11 @@
  *
  *     files --rules_load--> groups --slot--> promql_eval --> samples to the store, alerts to a sink
  *
- * A group is evaluated at its slots: times t with t mod interval = offset(group), where the offset is
+ * A group is evaluated at its slots: times t with t mod interval = offset(group), where the offset
+ * is
  * a hash of file and name; the evaluation time is the slot's, never the wall clock's. Rules of a
- * group run in order, each sees what the ones before it wrote; independent rules and groups run side
+ * group run in order, each sees what the ones before it wrote; independent rules and groups run
+ * side
  * by side. A slot that could not run is counted as missed.
  *
  * thread: rules_* are called from any thread; evaluation runs on the engine's own threads. */
@@ -62,7 +64,8 @@ struct rule_file {
 /* Names of metrics and labels must be of the old alphabet, [a-zA-Z_][a-zA-Z0-9_]*. */
 #define RULES_LEGACY_NAMES (1U << 30)
 
-/* One file's text. Keys are strict; names, labels, durations, expressions and templates are checked.
+/* One file's text. Keys are strict; names, labels, durations, expressions and templates are
+ * checked.
  * On failure e is the first problem (where, line, column), and each problem is also given to
  * each(ctx, err) when each is not NULL: a file may have many. Memory: arena. */
 MUST_USE bool rule_file_parse(struct str text, const char *path, unsigned promql_flags,
@@ -107,7 +110,8 @@ MUST_USE bool rules_new(const struct rules_config *c, struct tsdb *db, const str
 /* Starts the threads. Alerts are restored from ALERTS_FOR_STATE after the first evaluation. */
 MUST_USE bool rules_start(struct rules *r, struct err *e);
 /* Reads the files (each pattern a path or a glob, relative to dir) and replaces all groups, or
- * changes nothing when one is not valid. Groups that stay the same keep their state; series of rules
+ * changes nothing when one is not valid. Groups that stay the same keep their state; series of
+ * rules
  * that went away get stale markers. */
 MUST_USE bool rules_load(struct rules *r, const char *dir, const struct str *patterns, uint32_t n,
                          struct err *e);

@@ -1,4 +1,5 @@
-/* Templates, the functions that Go's text/template always has: comparing, joining, indexing, printing,
+/* Templates, the functions that Go's text/template always has: comparing, joining, indexing,
+ * printing,
  * escaping. Types are compared as strictly as there: 1 and 1.0 are not comparable. */
 #include "engines/rules/tpl_int.h"
 
@@ -46,19 +47,19 @@ static int basic(const struct tval *v)
     return 0;
 }
 
-bool tpl_compare(struct texec *x, const struct tval *a, const struct tval *b, int *order,
-                 bool *same, bool ordered)
+static bool compare(struct texec *x, const char *fn, const struct tval *a, const struct tval *b,
+                    int *order, bool *same)
 {
     int ka = basic(a);
     int kb = basic(b);
-    bool ordered = fn[0] != 'e';
+    bool ranks = fn[0] != 'e';
     *same = false;
     *order = 1;
-    if (!ordered && (a->kind == TV_NONE || b->kind == TV_NONE)) {
+    if (!ranks && (a->kind == TV_NONE || b->kind == TV_NONE)) {
         *same = a->kind == b->kind;
         return true;
     }
-    if (ka == 0 || kb == 0 || (ordered && ka == 1)) {
+    if (ka == 0 || kb == 0 || (ranks && ka == 1)) {
         return tpl_fail(x, "error calling %s: invalid type for comparison", fn);
     }
     if (ka != kb) {
@@ -410,14 +411,17 @@ const uint32_t tpl_go_fns_n = ARRAY_LEN(tpl_go_fns);
 
 const struct tfn *tpl_fn_find(struct str name)
 {
-    for (uint32_t i = 0; i < tpl_go_fns_n; i++) {
-        if (str_eq(tpl_go_fns[i].name, name)) {
-            return &tpl_go_fns[i];
-        }
-    }
-    for (uint32_t i = 0; i < tpl_prom_fns_n; i++) {
-        if (str_eq(tpl_prom_fns[i].name, name)) {
-            return &tpl_prom_fns[i];
+    const struct {
+        const struct tfn *v;
+        uint32_t n;
+    } tables[] = {{tpl_go_fns, tpl_go_fns_n},
+                  {tpl_prom_fns, tpl_prom_fns_n},
+                  {tpl_human_fns, tpl_human_fns_n}};
+    for (size_t t = 0; t < ARRAY_LEN(tables); t++) {
+        for (uint32_t i = 0; i < tables[t].n; i++) {
+            if (str_eq(tables[t].v[i].name, name)) {
+                return &tables[t].v[i];
+            }
         }
     }
     return NULL;

@@ -146,7 +146,8 @@ struct tpl {
 /* e: line and col in text. */
 bool tpl_parse(struct str text, struct arena *a, struct tpl *out, struct err *e);
 
-/* --- running ------------------------------------------------------------------------------------ */
+/* --- running ------------------------------------------------------------------------------------
+ * */
 
 struct texec {
     const struct tpl *tpl;
@@ -184,8 +185,8 @@ struct buf tpl_buf(struct texec *x);
 void rules_url_escape(struct buf *b, struct str s);
 
 /* Tables of functions, by file. */
-extern const struct tfn tpl_go_fns[], tpl_prom_fns[];
-extern const uint32_t tpl_go_fns_n, tpl_prom_fns_n;
+extern const struct tfn tpl_go_fns[], tpl_prom_fns[], tpl_human_fns[];
+extern const uint32_t tpl_go_fns_n, tpl_prom_fns_n, tpl_human_fns_n;
 
 /* The string arguments of and/or stop early, so the runner knows these two by their name. */
 bool tpl_is_and(const struct tfn *f);

@@ -1,4 +1,5 @@
-/* Templates, values as text: what Go's fmt package prints for %v and the other verbs, for the kinds of
+/* Templates, values as text: what Go's fmt package prints for %v and the other verbs, for the
+ * kinds of
  * values that a template of a rule can meet. */
 #include "engines/rules/tpl_int.h"
 

@@ -45,6 +45,9 @@ static inline bool block_supersedes(const struct block_info *y, const struct blo
     return y->id > x->id && y->seq_min <= x->seq_min && x->seq <= y->seq;
 }
 
+/* From this level on columns are coded for size; below, where most queries look, for speed. */
+#define BLOCK_LEVEL_DENSE 2
+
 struct block_writer;
 /* dir: the store's folder. The file is blocks/ID.tmp until finished. */
 MUST_USE bool block_writer_open(struct block_writer **out, struct mem *m, const struct os *os,

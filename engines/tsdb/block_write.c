@@ -113,6 +113,7 @@ static bool writer_start(struct block_writer *w, struct err *e)
         return err_set(e, ERR_NOMEM, "no memory for a block writer");
     }
     w->times.scratch = w->scratch;
+    col_scratch_quick(w->scratch, w->info.level < BLOCK_LEVEL_DENSE);
     int rc = w->os->open(w->os->ctx, w->path, OS_WRITE | OS_CREATE | OS_TRUNCATE, &w->fd);
     if (rc != 0) {
         w->fd = -1;

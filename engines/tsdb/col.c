@@ -14,6 +14,11 @@ struct col_scratch *col_scratch_new(struct mem *m)
     return s;
 }
 
+void col_scratch_quick(struct col_scratch *s, bool quick)
+{
+    s->quick = quick;
+}
+
 static void arrays_give(struct col_scratch *s)
 {
     for (size_t i = 0; i < ARRAY_LEN(s->ints); i++) {

@@ -303,7 +303,7 @@ void col_plan(struct col_scratch *s, const int64_t *r, uint32_t n, struct col_pl
     if (n > COL_FRAME) {
         plan_frames(s, r, n, min, out);
     }
-    if (n >= SYMBOLS_FROM) {
+    if (n >= SYMBOLS_FROM && !s->quick) {
         plan_symbols(&sh, n, out);
     }
 }

@@ -91,6 +91,7 @@ struct col_scratch {
     size_t room_bytes;
     uint64_t frame_lo[COL_FRAMES_MAX], frame_hi[COL_FRAMES_MAX];
     struct col_ans ans;
+    bool quick; /* col_scratch_quick */
 };
 
 /* Room for n integers in each array and for a column of n values in `room`. */

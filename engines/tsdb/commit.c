@@ -229,7 +229,7 @@ static void apply(struct tsdb *db, struct tsdb_batch *b)
     uint64_t n = applied(b);
     pthread_mutex_lock(&db->view_mu);
     struct apply a = {.db = db, .g = g, .epoch = db->epoch + 1, .views = db->views_last != NULL};
-    a.taken = db->commit->taken + b->taken_from;
+    a.taken = db->commit->taken ? db->commit->taken + b->taken_from : NULL;
     if (a.views) {
         a.newest = view_epoch(db->views_last);
         a.oldest = view_epoch(db->views_first);

@@ -351,7 +351,8 @@ static bool series_add(struct index *x, uint32_t ref, uint32_t source, struct la
 static bool bounds_allow(struct index *x, uint32_t source, struct err *e)
 {
     struct source *s = &x->sources[source];
-    if (x->series_max != 0 && x->count >= x->series_max) {
+    bool own = s->series_max == TSDB_SERIES_OWN;
+    if (!own && x->series_max != 0 && x->count >= x->series_max) {
         s->refused++;
         return err_set(e, ERR_LIMIT, "the store holds %u series, at most %u", x->count,
                        x->series_max);
@@ -464,6 +465,17 @@ bool index_restore(struct index *x, uint32_t ref, uint32_t source, struct labels
     bool ok = restore_locked(x, ref, source, ls, e);
     index_unlock(x);
     return ok;
+}
+
+bool index_reserve(struct index *x, uint32_t end, struct err *e)
+{
+    index_lock(x);
+    bool ok = end <= TAB_IDS_MAX && index_tab_grow(x->mem, &x->series, end, sizeof(struct series));
+    if (ok && end > x->series_end) {
+        atomic_store_explicit(&x->series_end, end, memory_order_release);
+    }
+    index_unlock(x);
+    return ok || err_set(e, ERR_LIMIT, "no memory to keep %u series ids from being used", end);
 }
 
 uint32_t index_find(struct index *x, struct labels ls)

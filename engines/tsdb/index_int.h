@@ -29,6 +29,9 @@ MUST_USE bool index_series(struct index *x, uint32_t source, struct labels ls, u
  * the labels. */
 MUST_USE bool index_restore(struct index *x, uint32_t ref, uint32_t source, struct labels ls,
                             struct err *e);
+/* Recovery: gives no id below end to a new series, because something on disk may still use it whose
+ * definition is lost. ERR_LIMIT: no memory. */
+MUST_USE bool index_reserve(struct index *x, uint32_t end, struct err *e);
 uint32_t index_find(struct index *x, struct labels ls);
 bool index_has(const struct index *x, uint32_t ref);
 /* 0 when there is no such series; else a number that differs between the owners of an id (it comes

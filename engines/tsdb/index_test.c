@@ -366,6 +366,12 @@ TEST(index_bounds_are_counted_by_source)
     assert_int_equal(index_source_series(t.x, 0, &refused), 1);
     assert_int_equal(refused, 1);
     assert_int_equal(ix_find(&t, "a=4"), 0);
+    uint32_t own = index_source(t.x, STR("own"), TSDB_SERIES_OWN);
+    assert_true(index_series(t.x, own, (struct labels){v, 1}, &ref, &is_new, &e));
+    assert_int_equal(index_source_series(t.x, own, &refused), 1);
+    assert_int_equal(refused, 0);
+    v[0].value = STR("5");
+    assert_false(index_series(t.x, 0, (struct labels){v, 1}, &ref, &is_new, &e));
     index_series_max(t.x, 10);
     assert_true(index_series(t.x, 0, (struct labels){v, 1}, &ref, &is_new, &e));
     ix_release(&t);

@@ -310,14 +310,26 @@ void wal_trim(struct wal *w, uint64_t upto)
     pthread_mutex_lock(&w->mu);
     size_t kept = 0;
     bool removed = false;
+    const uint32_t taps_id = log_position_id(wal_taps_from(w));
+    uint64_t held = 0; /* for taps only */
+    for (size_t i = 0; i < w->segments_n; i++) {
+        const struct log_segment s = w->segments[i];
+        held += s.id < log_position_id(upto) && s.id >= taps_id ? s.bytes : 0;
+    }
     for (size_t i = 0; i < w->segments_n; i++) {
         struct log_segment s = w->segments[i];
         char path[PATH_BYTES_MAX];
         int rc = EBUSY;
-        if (s.id < log_position_id(upto) && wal_path(w->dir, s.id, path, NULL)) {
+        const bool tapped = s.id >= taps_id;
+        if (s.id < log_position_id(upto) && (!tapped || held > w->tap_bytes_max) &&
+            wal_path(w->dir, s.id, path, NULL)) {
             rc = w->os->unlink(w->os->ctx, path);
         }
         if (rc == 0 || rc == ENOENT) {
+            if (tapped) {
+                held -= s.bytes;
+                wal_taps_lose(w, s);
+            }
             w->bytes -= s.bytes;
             removed = true;
         } else {

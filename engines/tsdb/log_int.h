@@ -64,7 +64,9 @@ struct wal {
     pthread_mutex_t mu; /* of the list, which the flusher shortens */
     struct log_segment *segments;
     size_t segments_n, segments_cap;
-    uint64_t bytes; /* of all segments; lock: mu */
+    uint64_t bytes;         /* of all segments; lock: mu */
+    struct tsdb_tap *taps;  /* lock: mu */
+    uint64_t tap_bytes_max; /* set at open: segments that only taps need; 0 = none are kept */
 };
 
 /* Makes the folder. id_next and prev are set by recovery before the first group. */
@@ -88,6 +90,10 @@ uint64_t wal_position(const struct wal *w);
 /* Removes segments that lie before the position. thread: any */
 void wal_trim(struct wal *w, uint64_t upto);
 uint64_t wal_bytes(struct wal *w);
+/* tap.c, lock: mu. From where taps need the log (UINT64_MAX: nothing); and that a segment they need
+ * goes all the same. */
+uint64_t wal_taps_from(const struct wal *w);
+void wal_taps_lose(struct wal *w, struct log_segment s);
 MUST_USE bool wal_path(const char *dir, uint32_t id, char out[static PATH_BYTES_MAX],
                        struct err *e);
 uint32_t wal_record_crc(uint32_t segment, const char *head, struct str payload);

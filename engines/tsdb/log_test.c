@@ -100,6 +100,55 @@ TEST(log_a_flipped_bit_costs_one_record_and_is_counted)
     }
 }
 
+TEST(log_what_a_block_covers_is_not_replayed)
+{
+    struct store s;
+    struct err e = {.code = ERR_NONE};
+    struct tsdb_stats st;
+    store_init(&s, test_seed());
+    store_open_ok(&s);
+    write_batches(&s);
+    assert_true(tsdb_flush(s.db, false, &e));
+    store_close(&s);
+    assert_true(file_bytes(&s, SEGMENT) > 1000); /* the newest segment is still there */
+    store_open_ok(&s);
+    tsdb_stats(s.db, &st);
+    assert_int_equal(st.head_samples, 0);
+    assert_int_equal(st.block_samples, BATCHES * EACH);
+    assert_int_equal(whole_batches(&s), BATCHES);
+    store_close(&s);
+    store_release(&s);
+}
+
+/* The sync fails and the cut behind it too: the next segment says that the group does not count. */
+TEST(log_a_failed_group_that_could_not_be_cut_stays_void)
+{
+    struct store s;
+    struct err e = {.code = ERR_NONE};
+    struct tsdb_result r;
+    store_init(&s, test_seed());
+    store_open_ok(&s);
+    write_batches(&s);
+    tsdb_batch_reset(s.batch);
+    assert_true(tsdb_batch_add(s.batch, s.ref[0], MODEL_T0 + 77000, 7, &e));
+    simos_fault_from(s.sim, 2, SIMOS_FAIL); /* the write goes through, the sync does not */
+    assert_false(tsdb_commit_wait(s.db, s.batch, 0, &r, &e));
+    assert_int_equal(e.code, ERR_IO);
+    simos_fault_from(s.sim, 0, SIMOS_OK);
+    tsdb_batch_reset(s.batch);
+    assert_true(tsdb_batch_add(s.batch, s.ref[1], MODEL_T0 + 78000, 8, &e));
+    assert_true(tsdb_commit_wait(s.db, s.batch, 0, &r, &e));
+    store_close(&s);
+    store_open_ok(&s);
+    struct tsdb_stats st;
+    tsdb_stats(s.db, &st);
+    assert_int_equal(st.log_records_damaged, 0);
+    assert_int_equal(st.head_samples, BATCHES * EACH + 1);
+    assert_int_equal(st.max_ms, MODEL_T0 + 78000);
+    store_close(&s);
+    store_release(&s);
+}
+
 TEST(log_a_torn_tail_is_cut_at_every_length)
 {
     for (uint64_t cut = 1; cut < 400; cut++) {
@@ -205,10 +254,33 @@ TEST(log_records_survive_encoding)
     assert_int_equal(m.bytes, 0);
 }
 
-TEST(log_flips_in_tables_and_blocks_are_counted_and_never_invent)
+/* A new series gets an id that nothing on disk uses. */
+static void new_series_are_empty(struct store *s)
 {
-    static const char *const files[] = {STORE_DIR "/series-0000000001.bin"};
+    struct tsdb_view *v;
+    struct tsdb_column c;
+    struct err e = {.code = ERR_NONE};
+    for (uint32_t k = 0; k < MODEL_SERIES * 2; k++) {
+        char text[16];
+        uint32_t ref;
+        snprintf(text, sizeof text, "new_%u", k);
+        const struct label name = {STR("__name__"), str_from_c(text)};
+        assert_true(tsdb_series(s->db, 0, (struct labels){&name, 1}, &ref, &e));
+        assert_true(tsdb_view_open(s->db, &v, &e));
+        tsdb_column_init(&c, &s->mem);
+        assert_true(tsdb_read(v, ref, INT64_MIN, INT64_MAX, 1000, &c, &e));
+        assert_int_equal(c.n, 0);
+        tsdb_column_release(&c);
+        tsdb_view_close(v);
+    }
+}
+
+TEST(log_one_damaged_copy_of_the_table_costs_nothing_and_two_never_invent)
+{
+    static const char *const files[] = {STORE_DIR "/series-0000000001.bin",
+                                        STORE_DIR "/series-0000000002.bin"};
     for (uint64_t i = 0; i < 60; i++) {
+        bool both = i % 2 == 1;
         struct store s;
         struct err e = {.code = ERR_NONE};
         store_init(&s, test_seed());
@@ -216,17 +288,26 @@ TEST(log_flips_in_tables_and_blocks_are_counted_and_never_invent)
         write_batches(&s);
         assert_true(tsdb_flush(s.db, false, &e));
         store_close(&s);
-        uint64_t bytes = file_bytes(&s, files[0]);
-        assert_true(bytes > 100);
-        assert_true(simos_flip(s.sim, files[0], i * bytes / 60, (unsigned)(i % 8)));
-        store_open_ok(&s);
-        struct tsdb_stats st;
-        tsdb_stats(s.db, &st);
-        assert_true(st.blocks_damaged > 0);
-        assert_int_equal(st.series, 0);
-        /* The ids may come to mean other series: what is in the blocks must not appear as theirs.
-         * */
-        store_close(&s);
+        uint64_t bytes = file_bytes(&s, files[1]);
+        assert_true(bytes > 100 && bytes == file_bytes(&s, files[0]));
+        assert_true(simos_flip(s.sim, files[1], i * bytes / 60, (unsigned)(i % 8)));
+        if (both) {
+            assert_true(simos_flip(s.sim, files[0], i * bytes / 60, (unsigned)(i % 8)));
+        }
+        for (int again = 0; again < 2; again++) {
+            store_open_ok(&s);
+            struct tsdb_stats st;
+            tsdb_stats(s.db, &st);
+            assert_true(again > 0 || st.blocks_damaged > 0);
+            if (!both) {
+                assert_int_equal(whole_batches(&s), BATCHES);
+            } else if (again == 0) {
+                assert_int_equal(st.series, 0);
+            }
+            new_series_are_empty(&s);
+            assert_true(tsdb_flush(s.db, false, &e));
+            store_close(&s);
+        }
         store_release(&s);
     }
 }

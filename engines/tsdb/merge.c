@@ -157,7 +157,7 @@ static void cool_inputs(const struct merge_job *j)
  * */
 
 /* Whether the member's next column can stay as it is: long enough, alone in its time, untouched by
- * deletions and retention. */
+ * deletions and retention, and coded as the result wants it. */
 static bool column_stays(const struct merge *g, const struct merge_member *s)
 {
     const struct merge_source *x = &s->sources[s->next];
@@ -165,9 +165,12 @@ static bool column_stays(const struct merge *g, const struct merge_member *s)
         x->n > COLUMN_MAX || x->min_ms < g->work.job->from_ms) {
         return false;
     }
-    uint64_t seq = block_info(g->work.job->in[x->in])->seq;
+    const struct block_info *from = block_info(g->work.job->in[x->in]);
+    if (from->level < BLOCK_LEVEL_DENSE && g->work.job->level >= BLOCK_LEVEL_DENSE) {
+        return false;
+    }
     bool alone = s->next + 1 == s->sources_n || s->sources[s->next + 1].min_ms > x->max_ms;
-    return alone && !tombs_touch(s->tombs, s->tombs_n, seq, x->min_ms, x->max_ms);
+    return alone && !tombs_touch(s->tombs, s->tombs_n, from->seq, x->min_ms, x->max_ms);
 }
 
 /* The same for all members at once: columns of one block with one list of times, each coded alone

@@ -462,9 +462,10 @@ static bool column_sort(struct tsdb_column *c, struct err *e)
     for (uint32_t i = 0; i < c->n; i++) {
         s->order[i] = (struct order){c->t[i], i};
     }
-    if (c->n > 1) {
-        qsort(s->order, c->n, sizeof *s->order, order_cmp);
+    if (c->n < 2) {
+        return true;
     }
+    qsort(s->order, c->n, sizeof *s->order, order_cmp);
     uint32_t n = 0;
     for (uint32_t i = 0; i < c->n; i++) {
         if (i + 1 == c->n || s->order[i].t != s->order[i + 1].t) {
@@ -534,17 +535,60 @@ static void starts_drop(struct tsdb_column *c)
     c->st = NULL;
 }
 
-bool tsdb_read(struct tsdb_view *v, uint32_t ref, int64_t from_ms, int64_t to_ms,
-               uint32_t samples_max, struct tsdb_column *c, struct err *e)
+/* Pieces of the head alone, when it reaches past every block: then no block has anything newer. */
+static bool pieces_find_newest(struct tsdb_view *v, uint32_t ref, int64_t from_ms, int64_t to_ms,
+                               struct tsdb_column *c)
 {
-    struct read_scratch *s = scratch(c);
+    struct read_scratch *s = c->scratch;
+    s->pieces_n = 0;
+    int64_t blocks_ms = INT64_MIN, head_ms = INT64_MIN;
+    for (uint32_t k = 0; k < v->blocks->n; k++) {
+        blocks_ms = i64_max(blocks_ms, block_info(v->blocks->v[k]->block)->max_ms);
+    }
+    for (size_t k = 0; k < 2; k++) {
+        if (!pieces_of_gen(c, &v->gens[k], v->epoch, ref, from_ms, to_ms)) {
+            return false;
+        }
+    }
+    for (size_t i = 0; i < s->pieces_n; i++) {
+        head_ms = i64_max(head_ms, s->pieces[i].min_ms);
+    }
+    return head_ms > blocks_ms || pieces_find(v, ref, from_ms, to_ms, c);
+}
+
+/* The newest sample up to to_ms is at this time or later: a piece that ends before to_ms has its
+ * last one there, any other has at least its first. Pieces that end earlier are dropped. */
+static int64_t pieces_keep_newest(struct read_scratch *s, int64_t to_ms)
+{
+    int64_t floor_ms = INT64_MIN;
+    size_t n = 0;
+    for (size_t i = 0; i < s->pieces_n; i++) {
+        const struct piece *x = &s->pieces[i];
+        floor_ms = i64_max(floor_ms, x->max_ms <= to_ms ? x->max_ms : x->min_ms);
+    }
+    for (size_t i = 0; i < s->pieces_n; i++) {
+        if (s->pieces[i].max_ms >= floor_ms) {
+            s->pieces[n++] = s->pieces[i];
+        }
+    }
+    s->pieces_n = n;
+    return floor_ms;
+}
+
+static bool column_begin(struct tsdb_column *c, struct err *e)
+{
     c->n = 0;
     c->h = NULL;
     c->st = NULL;
     arena_reset(&c->hists);
-    if (s == NULL || !pieces_find(v, ref, from_ms, to_ms, c)) {
-        return nomem(e);
-    }
+    return scratch(c) != NULL || nomem(e);
+}
+
+/* Everything of the pieces that is in the range. */
+static bool pieces_read(struct tsdb_view *v, int64_t from_ms, int64_t to_ms, uint32_t samples_max,
+                        struct tsdb_column *c, struct err *e)
+{
+    struct read_scratch *s = c->scratch;
     size_t total = 0;
     bool has_h = false;
     bool has_st = false;
@@ -586,4 +630,50 @@ bool tsdb_read(struct tsdb_view *v, uint32_t ref, int64_t from_ms, int64_t to_ms
                                           "a series has more than %u samples in "
                                           "the range",
                                           samples_max);
+}
+
+bool tsdb_read(struct tsdb_view *v, uint32_t ref, int64_t from_ms, int64_t to_ms,
+               uint32_t samples_max, struct tsdb_column *c, struct err *e)
+{
+    if (!column_begin(c, e)) {
+        return false;
+    }
+    return pieces_find(v, ref, from_ms, to_ms, c)
+               ? pieces_read(v, from_ms, to_ms, samples_max, c, e)
+               : nomem(e);
+}
+
+bool tsdb_read_newest(struct tsdb_view *v, uint32_t ref, int64_t from_ms, int64_t to_ms,
+                      struct tsdb_column *c, struct err *e)
+{
+    if (!column_begin(c, e)) {
+        return false;
+    }
+    if (!pieces_find_newest(v, ref, from_ms, to_ms, c)) {
+        return nomem(e);
+    }
+    struct read_scratch *s = c->scratch;
+    const bool some = s->pieces_n > 0;
+    const int64_t floor_ms = i64_max(from_ms, pieces_keep_newest(s, to_ms));
+    if (!pieces_read(v, floor_ms, to_ms, UINT32_MAX / 4, c, e)) {
+        return false;
+    }
+    if (some && c->n == 0) { /* what stood there was deleted or is damaged */
+        if (!tsdb_read(v, ref, from_ms, to_ms, UINT32_MAX / 4, c, e)) {
+            return false;
+        }
+    }
+    if (c->n > 1) {
+        const uint32_t last = c->n - 1;
+        c->t[0] = c->t[last];
+        c->v[0] = c->v[last];
+        if (c->h != NULL) {
+            c->h[0] = c->h[last];
+        }
+        if (c->st != NULL) {
+            c->st[0] = c->st[last];
+        }
+        c->n = 1;
+    }
+    return true;
 }

@@ -32,6 +32,7 @@ struct replay {
     uint32_t *sources; /* number in the log -> number now */
     size_t sources_cap;
     uint64_t samples, unknown;
+    uint32_t unknown_top; /* the greatest id that samples have and no definition */
     struct err *e;
     bool failed;
 };
@@ -221,6 +222,7 @@ static bool replay_run(struct replay *r, const struct log_run *run, struct err *
         }
         if (!series_is(db, p, ref)) {
             r->unknown++;
+            r->unknown_top = ref > r->unknown_top ? ref : r->unknown_top;
             continue;
         }
         struct last *s = &p->v[ref % SERIES_PER_PAGE];
@@ -272,7 +274,7 @@ static bool replay_samples(struct replay *r, uint64_t position, struct str paylo
     tsdb_config_get(db, &config);
     /* Writing blocks takes time that a start does not have: within the bounds of a running store it
      * is left to the flusher. */
-    if (db->active->bytes >= config.head_bytes_max * (db->frozen != NULL ? 2 : 1)) {
+    if (db->active->bytes >= config.head_bytes_max * 2) {
         struct err why = {.code = ERR_NONE};
         if (db->frozen != NULL && !flush_frozen(db, &why)) {
             log_err(db->log, LOG_ERROR, mod, &why);
@@ -330,6 +332,23 @@ static void replay_segment(void *ctx, uint32_t id, uint64_t bytes)
     }
 }
 
+/* Samples whose definition was lost with a table or a record stay on disk under their id: it must
+ * not come to mean another series. */
+static bool ids_reserve(struct tsdb *db, uint32_t top, struct err *e)
+{
+    struct block_list *l = tsdb_blocks_ref(db);
+    for (uint32_t i = 0; i < l->n; i++) {
+        uint32_t n = block_columns(l->v[i]->block);
+        if (n > 0) {
+            struct block_entry last;
+            block_entry(l->v[i]->block, n - 1, &last);
+            top = last.ref > top ? last.ref : top;
+        }
+    }
+    tsdb_blocks_unref(db, l);
+    return top < index_refs_end(db->index) || index_reserve(db->index, top + 1, e);
+}
+
 static bool log_replay(struct tsdb *db, struct err *e)
 {
     struct commit *c = db->commit;
@@ -358,7 +377,11 @@ static bool log_replay(struct tsdb *db, struct err *e)
     top = log_position_id(db->series_log_upto) > top ? log_position_id(db->series_log_upto) : top;
     db->wal->id_next = top + 1;
     db->wal->prev = s.end;
+    db->recovered_end = s.end;
     db->counters.records_damaged += s.damaged;
+    if (!ids_reserve(db, r.unknown_top, e)) {
+        return false;
+    }
     if (r.unknown > 0) {
         log_line(db->log, LOG_WARN, mod, "%llu samples of series that are not known any more",
                  (unsigned long long)r.unknown);

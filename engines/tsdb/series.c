@@ -11,7 +11,9 @@
  *    36     4  crc32c of bytes 0..35
  *    40     n  the table, as index_save.c draws it
  *
- * A file is complete before it has its name (file_replace); the one before goes afterwards. */
+ * A file is complete before it has its name (file_replace). A table is written twice, under an odd
+ * number and the even one after it, because without it no block can be read: one damaged copy costs
+ * nothing. The tables before go when the first copy is there. */
 #include "engines/tsdb/commit_int.h"
 
 #include "base/hash.h"
@@ -39,41 +41,71 @@ static bool series_path(const char *dir, uint32_t number, char out[static PATH_B
 
 /* -- saving -- */
 
-bool tsdb_series_write(struct tsdb *db, const char *dir, uint32_t number, uint64_t log_upto,
-                       struct err *e)
-{
-    char path[PATH_BYTES_MAX];
-    struct buf out;
-    buf_init(&out, &db->keep_mem, SERIES_BYTES_MAX);
-    char *head = buf_room(&out, SERIES_HEAD);
-    bool ok = head != NULL || buf_ok(&out, e);
-    if (ok) {
-        memset(head, 0, SERIES_HEAD);
-        out.n = SERIES_HEAD;
-        ok = index_save(db->index, &out, e) && buf_ok(&out, e) && series_path(dir, number, path, e);
-    }
-    if (ok) {
-        struct str table = str_of(out.p + SERIES_HEAD, out.n - SERIES_HEAD);
-        memcpy(out.p, SERIES_MAGIC, 8);
-        put_u32le(out.p + 8, SERIES_VERSION);
-        put_u32le(out.p + 12, number);
-        put_u64le(out.p + 16, log_upto);
-        put_u64le(out.p + 24, table.n);
-        put_u32le(out.p + 32, hash_crc32c(table));
-        put_u32le(out.p + 36, hash_crc32c(str_of(out.p, 36)));
-        ok = file_replace(db->os, path, buf_str(&out), e);
-    }
-    buf_release(&out);
-    return ok;
-}
-
+/* A table that stays is older than the newest and never read. */
 static void remove_number(struct tsdb *db, uint32_t number)
 {
     char path[PATH_BYTES_MAX];
     if (number > 0 && series_path(db->dir, number, path, NULL)) {
-        /* A table that stays is older than the newest and never read. */
         (void)db->os->unlink(db->os->ctx, path);
     }
+}
+
+static bool table_put(struct tsdb *db, const char *dir, uint32_t number, struct buf *out,
+                      struct err *e)
+{
+    char path[PATH_BYTES_MAX];
+    put_u32le(out->p + 12, number);
+    put_u32le(out->p + 36, hash_crc32c(str_of(out->p, 36)));
+    return series_path(dir, number, path, e) && file_replace(db->os, path, buf_str(out), e);
+}
+
+/* In memory, but for its number and what depends on it. */
+static bool table_make(struct tsdb *db, uint64_t log_upto, struct buf *out, struct err *e)
+{
+    char *head = buf_room(out, SERIES_HEAD);
+    if (head == NULL) {
+        return buf_ok(out, e);
+    }
+    memset(head, 0, SERIES_HEAD);
+    out->n = SERIES_HEAD;
+    if (!index_save(db->index, out, e) || !buf_ok(out, e)) {
+        return false;
+    }
+    struct str table = str_of(out->p + SERIES_HEAD, out->n - SERIES_HEAD);
+    memcpy(out->p, SERIES_MAGIC, 8);
+    put_u32le(out->p + 8, SERIES_VERSION);
+    put_u64le(out->p + 16, log_upto);
+    put_u64le(out->p + 24, table.n);
+    put_u32le(out->p + 32, hash_crc32c(table));
+    return true;
+}
+
+bool tsdb_series_write(struct tsdb *db, const char *dir, uint32_t number, uint64_t log_upto,
+                       struct err *e)
+{
+    struct buf out;
+    buf_init(&out, &db->keep_mem, SERIES_BYTES_MAX);
+    bool ok = table_make(db, log_upto, &out, e) && table_put(db, dir, number, &out, e);
+    buf_release(&out);
+    return ok;
+}
+
+/* Both copies. The first one counts as saved even when the second fails. */
+static bool tables_write(struct tsdb *db, uint64_t log_upto, struct err *e)
+{
+    uint32_t number = (db->series_number + 1) | 1;
+    struct buf out;
+    buf_init(&out, &db->keep_mem, SERIES_BYTES_MAX);
+    bool ok = table_make(db, log_upto, &out, e) && table_put(db, db->dir, number, &out, e);
+    if (ok) {
+        remove_number(db, db->series_number);
+        remove_number(db, db->series_number > 0 ? db->series_number - 1 : 0);
+        db->series_number = number;
+        ok = table_put(db, db->dir, number + 1, &out, e);
+        db->series_number += ok ? 1 : 0;
+    }
+    buf_release(&out);
+    return ok;
 }
 
 bool tsdb_series_save(struct tsdb *db, bool force, struct err *e)
@@ -83,21 +115,19 @@ bool tsdb_series_save(struct tsdb *db, bool force, struct err *e)
     if (!force && !db->series_dropped && count == db->series_saved && end == db->series_saved_end) {
         return true;
     }
-    if (db->series_number == UINT32_MAX) {
+    if (db->series_number >= UINT32_MAX - 4) {
         return err_set(e, ERR_LIMIT, "the tables of series have used up their numbers");
     }
     /* What is logged before this position was in the index before it was logged. */
     uint64_t upto = atomic_load(&db->log_position);
     upto = upto > db->series_log_upto ? upto : db->series_log_upto;
-    if (!tsdb_series_write(db, db->dir, db->series_number + 1, upto, e)) {
+    if (!tables_write(db, upto, e)) {
         return false;
     }
-    db->series_number++;
     db->series_log_upto = upto;
     db->series_saved = count;
     db->series_saved_end = end;
     db->series_dropped = false;
-    remove_number(db, db->series_number - 1);
     return true;
 }
 
@@ -187,13 +217,18 @@ bool series_load(struct tsdb *db, struct err *e)
     }
     db->series_number = l.n > 0 ? l.v[l.n - 1] : 0;
     bool found = false;
+    uint32_t loaded = 0;
     while (l.n > 0) {
         uint32_t number = l.v[--l.n];
         struct err why = {.code = ERR_NONE};
         if (found) {
-            remove_number(db, number);
+            /* The copy of an even one is the odd one before it. */
+            if (loaded % 2 != 0 || number != loaded - 1) {
+                remove_number(db, number);
+            }
         } else if (table_load(db, number, &why)) {
             found = true;
+            loaded = number;
         } else if (why.code != ERR_CORRUPT) {
             if (e != NULL) {
                 *e = why;
@@ -212,5 +247,7 @@ bool series_load(struct tsdb *db, struct err *e)
             db->index = fresh;
         }
     }
+    /* Only one whole copy is left: the next flush writes two. */
+    db->series_dropped |= loaded != 0 && (loaded % 2 != 0 || loaded != db->series_number);
     return true;
 }

@@ -106,9 +106,13 @@ static bool parts_new(struct tsdb *db, struct err *e)
     struct tsdb_config *c = &db->config;
     uint64_t group_bytes = c->queue_bytes_max * 2 + ((uint64_t)256 << 20);
     group_bytes = group_bytes < GROUP_BYTES_MAX ? group_bytes : GROUP_BYTES_MAX;
-    return lock_take(db, e) && index_new(&db->index_mem, c->series_max, &db->index, e) &&
-           head_new(&db->head, e) && exemplars_new(&db->exemplars, c->exemplars_max, e) &&
-           commit_new(db, e) && wal_open(&db->wal, db->os, db->dir, group_bytes, db->log, e);
+    bool ok = lock_take(db, e) && index_new(&db->index_mem, c->series_max, &db->index, e) &&
+              head_new(&db->head, e) && exemplars_new(&db->exemplars, c->exemplars_max, e) &&
+              commit_new(db, e) && wal_open(&db->wal, db->os, db->dir, group_bytes, db->log, e);
+    if (ok) {
+        db->wal->tap_bytes_max = c->tap_bytes_max;
+    }
+    return ok;
 }
 
 static bool threads_start(struct tsdb *db, struct err *e)

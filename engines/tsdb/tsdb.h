@@ -39,6 +39,8 @@ struct tsdb_config {
     uint32_t exemplars_max;   /* ring over all series; 0 = none kept */
     uint64_t queue_bytes_max; /* batches committed and not yet applied; above it ERR_BUSY */
     uint32_t sources_max;     /* 4,096: more share source 0 */
+    uint64_t
+        tap_bytes_max; /* log kept for taps beyond what recovery needs; 0 = none. Set at open */
 };
 /* The defaults, for callers that set a few. */
 void tsdb_config_default(struct tsdb_config *c);
@@ -56,7 +58,10 @@ void tsdb_reconfigure(struct tsdb *db, const struct tsdb_config *c);
 /* --- series ------------------------------------------------------------------------------- */
 
 /* Whose series: a scrape job, a remote writer, a pillar; limits and top lists are per source.
- * series_max 0 = only the common bound. The same name gives the same id; 0 is "other". */
+ * series_max 0 = only the common bound; TSDB_SERIES_OWN = none, for what the program makes itself
+ * and bounds where it makes it: a flood from outside must not take the monitor's own series away.
+ * The same name gives the same id; 0 is "other". */
+#define TSDB_SERIES_OWN UINT32_MAX
 uint32_t tsdb_source(struct tsdb *db, struct str name, uint32_t series_max);
 
 /* The id of a label set, which is interned when new. ls is normalized (labels_normalize) and has at
@@ -183,6 +188,11 @@ void tsdb_column_release(struct tsdb_column *c);
 MUST_USE bool tsdb_read(struct tsdb_view *v, uint32_t ref, int64_t from_ms, int64_t to_ms,
                         uint32_t samples_max, struct tsdb_column *c, struct err *e);
 
+/* Only the newest sample of the range (c->n 0 or 1): what an instant query needs, without decoding
+ * what lies before it. */
+MUST_USE bool tsdb_read_newest(struct tsdb_view *v, uint32_t ref, int64_t from_ms, int64_t to_ms,
+                               struct tsdb_column *c, struct err *e);
+
 /* Names of labels, values of one label, sorted by bytes, among series that match (m_n = 0: all) and
  * may have samples in the range. limit 0 = all. Texts borrow the view. */
 MUST_USE bool tsdb_label_names(struct tsdb_view *v, const struct matcher *m, uint32_t m_n,
@@ -202,6 +212,45 @@ struct tsdb_exemplar {
 MUST_USE bool tsdb_exemplars(struct tsdb_view *v, const struct matcher *m, uint32_t m_n,
                              int64_t from_ms, int64_t to_ms, struct arena *a,
                              struct tsdb_exemplar **out, uint32_t *n, struct err *e);
+
+/* --- following ---------------------------------------------------------------------------- */
+
+/* A tap follows what is committed, in the order of the log, for those who send it on. It reads the
+ * log's own files: nothing is written twice, and what was acknowledged before kill -9 is found
+ * after it. The log is kept from the tap's `keep` position on, as long as all that is kept for
+ * taps fits in tap_bytes_max; above it the oldest goes, counted in lost_bytes. Backfilled and
+ * imported samples are not in the log. Open all taps right after the store; until the first is
+ * open everything is kept. thread: one per tap; close before the store. */
+struct tsdb_tap;
+/* from: a position that was saved, 0 = only what is committed from now on. */
+MUST_USE bool tsdb_tap_open(struct tsdb *db, uint64_t from, struct tsdb_tap **out, struct err *e);
+void tsdb_tap_close(struct tsdb_tap *t);
+
+/* One sample, or one exemplar; valid during the call. */
+struct tsdb_tapped {
+    uint32_t ref;
+    int64_t t_ms, st_ms; /* st_ms 0 = not known */
+    double v;
+    const struct nhist *h;         /* NULL: v counts */
+    const struct labels *exemplar; /* NULL: a sample */
+};
+/* Calls each() for what stands at the tap's position and after it, batch by batch, until
+ * samples_max or more were given, or the position is `upto` (0 = all there is). false: each()
+ * failed, or the disk; the position is then at the batch that failed. */
+MUST_USE bool tsdb_tap_read(struct tsdb_tap *t, uint64_t upto, uint64_t samples_max,
+                            bool (*each)(void *ctx, const struct tsdb_tapped *x, struct err *e),
+                            void *ctx, struct err *e);
+uint64_t tsdb_tap_position(const struct tsdb_tap *t);
+/* Reads from there next; a position this tap has had and still keeps. */
+void tsdb_tap_seek(struct tsdb_tap *t, uint64_t position);
+/* What lies before the position is not needed any more, by this tap. */
+void tsdb_tap_keep(struct tsdb_tap *t, uint64_t position);
+struct tsdb_tap_stats {
+    uint64_t behind_bytes;        /* of the log, from the position to its end */
+    uint64_t lost_bytes, damaged; /* removed at the bound; records that could not be read */
+};
+/* thread: any */
+void tsdb_tap_stats(struct tsdb_tap *t, struct tsdb_tap_stats *out);
 
 /* --- keeping ------------------------------------------------------------------------------ */
 

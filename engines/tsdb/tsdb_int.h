@@ -124,6 +124,7 @@ struct tsdb {
     struct exemplars *exemplars;   /* locks itself */
     _Atomic uint64_t covered_log;  /* = covered */
     _Atomic uint64_t log_position; /* everything logged so far is before it */
+    uint64_t recovered_end; /* position behind the last record that recovery found; set at open */
 
     /* lock: source_mu */
     pthread_mutex_t source_mu;
@@ -187,7 +188,7 @@ MUST_USE bool tsdb_head_flush(struct tsdb *db, struct err *e);
 MUST_USE bool tsdb_series_save(struct tsdb *db, bool force, struct err *e);
 /* The same when many are new: reading the table is faster than replaying definitions. */
 MUST_USE bool tsdb_series_save_grown(struct tsdb *db, struct err *e);
-/* Writes the index as it is to DIR/series-0000000001.bin (snapshots). lock: keep_mu held. */
+/* Writes the index as it is to DIR/series-0000000001.bin, once (snapshots). lock: keep_mu held. */
 MUST_USE bool tsdb_series_write(struct tsdb *db, const char *dir, uint32_t number,
                                 uint64_t log_upto, struct err *e);
 

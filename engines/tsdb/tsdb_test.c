@@ -141,6 +141,9 @@ TEST(tsdb_refuses_by_reason_and_names_the_first)
         r = commit_ok(&s, 0);
         assert_int_equal(r.samples, 2);
         assert_int_equal(r.refused[TSDB_DUPLICATE], 2);
+        tsdb_stats(s.db, &st);
+        assert_int_equal(st.head_samples, 0);
+        assert_int_equal(st.block_samples, 5);
         store_close(&s);
         store_open_ok(&s);
         assert_true(store_refs(&s, &e));

@@ -1,6 +1,7 @@
 /* Remote write 1.0, and what both versions share: finding the series of a request.
  *
- *   WriteRequest  1 timeseries {1 labels {1 name, 2 value}..., 2 samples {1 double value, 2 int64 ms},
+ *   WriteRequest  1 timeseries {1 labels {1 name, 2 value}..., 2 samples {1 double value, 2 int64
+ * ms},
  *                               3 exemplars {1 labels, 2 double value, 3 int64 ms}, 4 histograms}
  *                 3 metadata (read over: it says nothing about a sample)
  *
@@ -73,7 +74,8 @@ static bool read_label(struct str bytes, struct label *out)
     return !p.failed;
 }
 
-/* Labels anywhere in `bytes` (field 1) to d->labels; ERR_CORRUPT: malformed; ERR_LIMIT: too many. */
+/* Labels anywhere in `bytes` (field 1) to d->labels; ERR_CORRUPT: malformed; ERR_LIMIT: too many.
+ * */
 static bool read_labels(struct decoder *d, struct str bytes, uint32_t *n, struct err *e)
 {
     struct pb p = pb_of(bytes);

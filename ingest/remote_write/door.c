@@ -215,7 +215,8 @@ static const char *refusal_message(enum tsdb_refusal why)
     return "refused";
 }
 
-/* Samples. Exemplars that the store has no room for change no answer: they are a sample of samples. */
+/* Samples. Exemplars that the store has no room for change no answer: they are a sample of
+ * samples. */
 static uint64_t refused_total(const struct tsdb_result *r)
 {
     uint64_t n = 0;

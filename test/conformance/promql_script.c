@@ -8,8 +8,8 @@
  *     eval range from <a> to <b> step <s> <expr>
  *
  * Lines are trimmed, one that begins with # counts as empty. Each eval counts as passed or failed;
- * a failure is printed with file and line. Ends with "N passed, N failed", exit code 1 on a failure.
- * Nothing here knows a particular file. */
+ * a failure is printed with file and line. Ends with "N passed, N failed", exit code 1 on a
+ * failure. Nothing here knows a particular file. */
 #include "test/conformance/script.h"
 
 #include "base/file.h"
@@ -53,7 +53,7 @@ static struct str word(struct str *s)
     return w;
 }
 
-/* --- load -------------------------------------------------------------------------------------------- */
+/* --- load ------------------------------------------------------------------------------------- */
 
 static void load(struct script *s, struct str line)
 {
@@ -74,7 +74,7 @@ static void load(struct script *s, struct str line)
     }
 }
 
-/* --- eval -------------------------------------------------------------------------------------------- */
+/* --- eval ------------------------------------------------------------------------------------- */
 
 static bool number(struct str s, double *out)
 {
@@ -298,7 +298,7 @@ static void eval(struct script *s)
     release_patterns(&v);
 }
 
-/* --- files -------------------------------------------------------------------------------------------- */
+/* --- files ------------------------------------------------------------------------------------ */
 
 static void commands(struct script *s)
 {

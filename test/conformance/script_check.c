@@ -40,7 +40,7 @@ static bool expect_matches(const struct expect *x, struct str text)
     return x->pattern != NULL ? regex_match(x->pattern, text) : str_eq(x->message, text);
 }
 
-/* --- histograms ---------------------------------------------------------------------------------- */
+/* --- histograms ------------------------------------------------------------------------------- */
 
 /* The spans without empty ones, from *at: the next with a length, its offset counted from the end
  * of the last one given. */
@@ -113,7 +113,7 @@ static void sample_print(struct buf *b, double v, const struct nhist *h)
     buf_fmt(b, " schema %d hint %s", h->schema, hints[h->reset]);
 }
 
-/* --- series --------------------------------------------------------------------------------------- */
+/* --- series ----------------------------------------------------------------------------------- */
 
 static struct expected *expected_of(struct evaluation *v, struct labels ls)
 {
@@ -270,7 +270,7 @@ bool check_result(struct evaluation *v, const struct promql_result *r, struct ar
     return false;
 }
 
-/* --- annotations and errors ------------------------------------------------------------------------ */
+/* --- annotations and errors ------------------------------------------------------------------- */
 
 static uint32_t notes_count(const struct promql_result *r, bool warnings)
 {

@@ -15,9 +15,10 @@ struct attempt {
     int64_t at_ms;
 };
 
-/* --- @ on everything --------------------------------------------------------------------------------- */
+/* --- @ on everything -------------------------------------------------------------------------- */
 
-/* Below a subquery with @ nothing is changed, nor looked at. false: a function depends on the step. */
+/* Below a subquery with @ nothing is changed, nor looked at. false: a function depends on the
+ * step. */
 static bool put_at(struct promql_node *n, int64_t at_ms)
 {
     bool ok = true;
@@ -89,7 +90,7 @@ static bool with_at(struct evaluation *v, struct arena *a, struct attempt *out, 
     return true;
 }
 
-/* --- running ------------------------------------------------------------------------------------------ */
+/* --- running ---------------------------------------------------------------------------------- */
 
 static bool run(struct runner *r, const struct attempt *t, int64_t start, int64_t end, int64_t step,
                 struct arena *a, struct promql_result *out, struct err *e)

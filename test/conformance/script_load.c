@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define POINTS_MAX (1U << 22)
+#define DIR_DEPTH_MAX 4
 
 struct known { /* a series of the script */
     struct labels labels;
@@ -38,7 +38,7 @@ struct store {
     bool dirty;
 };
 
-/* --- the store ------------------------------------------------------------------------------------- */
+/* --- the store -------------------------------------------------------------------------------- */
 
 static void view_close(struct store *s)
 {
@@ -61,12 +61,29 @@ static bool db_open(struct store *s, struct err *e)
     return tsdb_open(&s->db, &c, os_real(), NULL, e);
 }
 
-static void remove_tree(const char *dir)
+struct doomed {
+    const char *dir;
+    uint32_t depth;
+};
+
+static void remove_tree(const char *dir, uint32_t depth);
+
+static void remove_entry(void *arg, const char *name)
 {
-    char command[96];
-    int n = snprintf(command, sizeof command, "rm -rf '%s'", dir);
-    if (n > 0 && (size_t)n < sizeof command && system(command) != 0) {
-        fprintf(stderr, "cannot remove %s\n", dir);
+    const struct doomed *d = arg;
+    char path[512];
+    int n = snprintf(path, sizeof path, "%s/%s", d->dir, name);
+    if (n > 0 && (size_t)n < sizeof path && os_real()->unlink(NULL, path) != 0) {
+        remove_tree(path, d->depth + 1);
+    }
+}
+
+static void remove_tree(const char *dir, uint32_t depth)
+{
+    struct doomed d = {dir, depth};
+    if (depth < DIR_DEPTH_MAX) {
+        (void)os_real()->list(NULL, dir, remove_entry, &d);
+        (void)os_real()->unlink(NULL, dir);
     }
 }
 
@@ -76,7 +93,7 @@ static void db_close(struct store *s)
     if (s->db != NULL) {
         tsdb_close(s->db);
         s->db = NULL;
-        remove_tree(s->dir);
+        remove_tree(s->dir, 0);
     }
 }
 
@@ -195,7 +212,7 @@ static bool commit(struct store *s, struct err *e)
     return ok;
 }
 
-/* --- hints ----------------------------------------------------------------------------------------- */
+/* --- hints ------------------------------------------------------------------------------------ */
 
 static bool same_bounds(const struct nhist *a, const struct nhist *b)
 {
@@ -236,7 +253,7 @@ static bool put_sample(struct store *s, struct known *k, int64_t t, int64_t st, 
     return put(s, k, t, st, 0, copy, e);
 }
 
-/* --- start timestamps: name{..}@st -1m -1mx2 -30s-1mx2 _ _x3 --------------------------------------------- */
+/* --- start timestamps: name{..}@st -1m -1mx2 -30s-1mx2 _ _x3 ---------------------------------- */
 
 static bool st_duration(struct str *s, int64_t *ms)
 {
@@ -349,7 +366,7 @@ static bool start_line(struct str line, struct arena *a, bool *is, struct labels
     return true;
 }
 
-/* --- classic histograms as custom-bucket ones ------------------------------------------------------------ */
+/* --- classic histograms as custom-bucket ones ------------------------------------------------- */
 
 enum part { PART_NONE, PART_BUCKET, PART_SUM, PART_COUNT };
 
@@ -482,7 +499,7 @@ static bool convert_all(struct store *s, struct piece *v, uint32_t n, struct are
     return true;
 }
 
-/* --- loading ---------------------------------------------------------------------------------------------- */
+/* --- loading ---------------------------------------------------------------------------------- */
 
 struct pieces {
     struct piece *v;

@@ -26,6 +26,17 @@ struct str prom_get(const struct prom_call *c, const char *name)
     return str_of(NULL, 0);
 }
 
+uint32_t prom_values(const struct prom_call *c, const char *name, struct str *out, uint32_t max)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < c->params_n && n < max; i++) {
+        if (str_eq(c->params[i].name, str_from_c(name))) {
+            out[n++] = c->params[i].value;
+        }
+    }
+    return n;
+}
+
 bool prom_has(const struct prom_call *c, const char *name)
 {
     return prom_get(c, name).n > 0;
@@ -63,7 +74,8 @@ static int hex(char ch)
                                     : -1;
 }
 
-/* '+' is a blank, %xx a byte; what is not well-formed stays as written. Returns the arena's copy. */
+/* '+' is a blank, %xx a byte; what is not well-formed stays as written. Returns the arena's copy.
+ * */
 static struct str unescape(struct prom_call *c, struct str s)
 {
     char *p = arena_take(&c->arena, s.n ? s.n : 1, 1);
@@ -233,8 +245,8 @@ bool prom_range(struct prom_call *c, int64_t *from_ms, int64_t *to_ms)
     return prom_time(c, "start", TIME_MIN_MS, from_ms) && prom_time(c, "end", TIME_MAX_MS, to_ms);
 }
 
-/* Whether the absence of the label is no match for some matcher: a selector without such a one would
- * be every series. */
+/* Whether the absence of the label is no match for some matcher: a selector without such a one
+ * would be every series. */
 static bool has_matcher(struct prom_call *c, const struct prom_selector *s)
 {
     for (uint32_t i = 0; i < s->n; i++) {

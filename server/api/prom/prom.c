@@ -10,9 +10,11 @@
 #include "codec/gzip.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #define FORM_BYTES_MAX  (4U << 20)
 #define ARENA_BYTES_MAX (64U << 20) /* beside what a query may take */
+#define CORES_MAX       8           /* of one query */
 #define CALLS_BYTES_MAX (64U << 20)
 #define SECOND          1000.0
 #define MIB             (1024.0 * 1024.0)
@@ -265,6 +267,8 @@ bool prom_new(const struct prom_config *c, const struct prom_deps *deps, struct 
     }
     p->config = *c;
     p->deps = *deps;
+    const long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    p->cores = cores < 1 ? 1 : cores > CORES_MAX ? CORES_MAX : (uint32_t)cores;
     p->started_ns = os_now_ns(deps->os);
     mem_init(&p->mem, CALLS_BYTES_MAX);
     pthread_mutex_init(&p->mu, NULL);

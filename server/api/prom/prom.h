@@ -36,6 +36,8 @@ MUST_USE bool prom_config_check(struct prom_config *c, struct err *e);
 /* A request being answered, and the first value of one of its parameters ({NULL, 0}: absent). */
 struct prom_call;
 struct str prom_get(const struct prom_call *c, const char *name);
+/* All values of a parameter that may repeat, at most max. */
+uint32_t prom_values(const struct prom_call *c, const char *name, struct str *out, uint32_t max);
 
 /* Pages whose content others know: each writes the value of "data". A NULL member is answered with
  * an empty list or object. thread: the API's workers. */

@@ -31,8 +31,8 @@ struct prom_endpoint {
     const char *help;
     uint64_t body_bytes_max; /* POST */
     bool raw_body;           /* not a form: c->body is for run */
-    /* Writes the value of "data" to c->out, or the whole answer when c->type is set. false: the error
-     * is set by prom_fail. thread: a worker. */
+    /* Writes the value of "data" to c->out, or the whole answer when c->type is set. false: the
+     * error is set by prom_fail. thread: a worker. */
     bool (*run)(struct prom_call *c);
 };
 
@@ -83,6 +83,7 @@ struct prom_api {
     bool stopping;                  /* lock: mu */
     pthread_t workers[64];
     uint32_t workers_n;
+    uint32_t cores; /* threads that one query may use */
     atomic_bool cancel;
     int64_t started_ns;
     atomic_uint_fast64_t requests[PROM_ERRORS + 1], queries, query_ns, samples_read, refused;

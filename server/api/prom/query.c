@@ -57,6 +57,7 @@ static bool prepare(struct prom_call *c, struct tsdb_view *view, struct promql_q
     q->os = c->api->deps.os;
     q->deadline_mono_ns = c->began_mono_ns + ns_from_ms(timeout_ms);
     q->cancel = &c->api->cancel;
+    q->threads = c->api->cores; /* answers do not depend on it */
     q->mem = &c->mem;
     return true;
 }
