@@ -259,3 +259,32 @@ FAULT_TEST(yaml_survives_lack_of_memory)
     buf_release(&text);
     return ok;
 }
+
+/* Files of the Prometheus world: merge keys, and only the first document. */
+TEST(yaml_first_document_with_merge_keys)
+{
+    struct fixture f;
+    bool more = false;
+    fixture_open(&f);
+    assert_true(yaml_parse_first(STR("- &a {x: 1, y: 2}\n- &b {y: 3, z: 4}\n- {<<: *a, y: 9}\n"
+                                     "- {<<: [*b, *a]}\n---\nsecond: [\n"),
+                                 "t.yml", &f.arena, &f.root, &more, &f.e));
+    assert_true(more);
+    assert_int_equal(f.root->children_count, 4);
+    const struct yaml_node *third = f.root->first->next->next;
+    assert_int_equal(third->children_count, 2);
+    assert_str(yaml_get(third, STR("x"))->text, STR("1"));
+    assert_str(yaml_get(third, STR("y"))->text, STR("9"));
+    const struct yaml_node *fourth = third->next;
+    assert_int_equal(fourth->children_count, 3);
+    assert_str(yaml_get(fourth, STR("y"))->text, STR("3"));
+    assert_null(yaml_get(fourth, STR("<<")));
+    /* What they name is left as it was. */
+    assert_int_equal(f.root->first->children_count, 2);
+    assert_true(yaml_parse_first(STR("a: 1\n"), "t.yml", &f.arena, &f.root, &more, &f.e));
+    assert_false(more);
+    assert_false(
+        yaml_parse_first(STR("a: &x 1\nb: {<<: *x}\n"), "t.yml", &f.arena, &f.root, &more, &f.e));
+    assert_string_equal(f.e.msg, "expected a mapping for the merge key, found a value");
+    fixture_close(&f);
+}

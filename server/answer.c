@@ -121,10 +121,10 @@ static double number(struct str s)
 {
     double v;
     if (str_eq(s, STR("+Inf"))) {
-        return INFINITY;
+        return (double)INFINITY;
     }
     if (str_eq(s, STR("-Inf"))) {
-        return -INFINITY;
+        return -(double)INFINITY;
     }
     return str_to_f64(s, &v) ? v : (double)NAN;
 }

@@ -81,7 +81,7 @@ static bool find_bounds(struct canvas *c, const struct server_answer *x)
 
 static void draw(struct canvas *c, const struct answer_series *s, uint32_t series)
 {
-    double step = INFINITY;
+    double step = (double)INFINITY;
     for (uint32_t k = 1; k < s->n; k++) {
         step = fmin(step, s->points[k].t_s - s->points[k - 1].t_s);
     }

@@ -29,7 +29,7 @@ bool server_samples_init(struct server_samples *s, struct tsdb *db, struct str i
     const size_t n = size_min(instance.n, sizeof s->instance - 1);
     memcpy(s->instance, instance.p, n);
     s->instance[n] = 0;
-    s->source = tsdb_source(db, STR("farol"), 0);
+    s->source = tsdb_source(db, STR("farol"), TSDB_SERIES_OWN);
     s->batch = tsdb_batch_new(&s->mem, BATCH_BYTES_MAX);
     if (!s->batch) {
         return err_set(e, ERR_NOMEM, "no memory for the series of the pillars");

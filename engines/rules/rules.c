@@ -247,7 +247,7 @@ bool rules_new(const struct rules_config *c, struct tsdb *db, const struct os *o
         rules_free(r);
         return false;
     }
-    r->source = tsdb_source(db, STR("rules"), 0);
+    r->source = tsdb_source(db, STR("rules"), TSDB_SERIES_OWN);
     *out = r;
     return true;
 }

@@ -4,11 +4,9 @@
  *     files --rules_load--> groups --slot--> promql_eval --> samples to the store, alerts to a sink
  *
  * A group is evaluated at its slots: times t with t mod interval = offset(group), where the offset
- * is
- * a hash of file and name; the evaluation time is the slot's, never the wall clock's. Rules of a
- * group run in order, each sees what the ones before it wrote; independent rules and groups run
- * side
- * by side. A slot that could not run is counted as missed.
+ * is a hash of file and name; the evaluation time is the slot's, never the wall clock's. Groups run
+ * side by side; the rules of a group run in order, each sees what the ones before it wrote. A slot
+ * that could not run is counted as missed.
  *
  * thread: rules_* are called from any thread; evaluation runs on the engine's own threads. */
 #ifndef ENGINES_RULES_RULES_H
@@ -82,7 +80,7 @@ struct rules_config {
     uint32_t external_labels_n;
     struct str external_url; /* {{ $externalURL }}, generatorURL */
     int64_t outage_tolerance_ms, grace_period_ms, resend_delay_ms; /* 1 h, 10 min, 1 min */
-    uint32_t threads; /* groups and independent rules evaluated at once */
+    uint32_t threads;                                              /* groups evaluated at once */
     int64_t lookback_ms, timeout_ms;
     uint64_t samples_max, query_bytes_max;
     uint32_t series_max;
@@ -107,7 +105,7 @@ struct rules;
 MUST_USE bool rules_new(const struct rules_config *c, struct tsdb *db, const struct os *os,
                         struct log *log, const struct rules_sink *sink, struct rules **out,
                         struct err *e);
-/* Starts the threads. Alerts are restored from ALERTS_FOR_STATE after the first evaluation. */
+/* Starts the threads. Alerts are restored from ALERTS_FOR_STATE after the second evaluation. */
 MUST_USE bool rules_start(struct rules *r, struct err *e);
 /* Reads the files (each pattern a path or a glob, relative to dir) and replaces all groups, or
  * changes nothing when one is not valid. Groups that stay the same keep their state; series of

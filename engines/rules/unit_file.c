@@ -92,10 +92,10 @@ static double read_number(struct yaml_read *r, const struct yaml_node *n)
     bool minus = s.n && s.p[0] == '-';
     struct str t = s.n && (s.p[0] == '-' || s.p[0] == '+') ? str_sub(s, 1, s.n) : s;
     if (str_eq_nocase(t, STR(".inf"))) {
-        return minus ? -INFINITY : INFINITY;
+        return minus ? -HUGE_VAL : HUGE_VAL;
     }
     if (str_eq_nocase(t, STR(".nan"))) {
-        return NAN;
+        return nan("");
     }
     if (!str_to_f64(s, &v) && !(s.n && s.p[0] == '+' && str_to_f64(t, &v))) {
         (void)yaml_problem(r, n, "expected a number, found \"%.*s\"", STR_FMT(str_sub(s, 0, 60)));
@@ -281,7 +281,7 @@ static bool read_test(struct yaml_read *r, const struct yaml_node *n, int64_t in
             return false;
         }
     }
-    /* Stable: by place when the times are equal, as the array is small and already almost sorted. */
+    /* By insertion: equal times keep their order, and files are mostly sorted. */
     for (uint32_t i = 1; i < t->alerts_n; i++) {
         struct unit_alert_test it = t->alerts[i];
         uint32_t k = i;

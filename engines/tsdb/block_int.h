@@ -20,8 +20,8 @@ struct block_column {
     const struct nhist *const *h;
     const int64_t *st;
     /* Histogram families: columns with the same family number, given one after the other with
-     * bounds ascending (buckets by le, then _count), are coded against each other when their times
-     * are equal. 0 = none. */
+     * neighbouring bounds together (_count, then buckets by falling le), are coded against each
+     * other when their times are equal. 0 = none. */
     uint32_t family;
 };
 

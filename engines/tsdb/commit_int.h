@@ -72,6 +72,8 @@ void find_done(struct tsdb *db);
 uint64_t find_hist_bits(struct str bytes);
 
 /* freeze.c: swaps generations when one is due. lock: none; thread: committer, or open. */
+/* Bytes of samples at which the active generation is frozen. */
+uint64_t freeze_bound(struct tsdb *db);
 MUST_USE bool freeze_at(struct tsdb *db, uint64_t position);
 /* false: there was no memory for it. */
 bool freeze_if_due(struct tsdb *db);

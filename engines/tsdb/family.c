@@ -1,6 +1,9 @@
 /* Writing order of series, and who is a neighbour in a histogram.
  *
- *     base name | labels without le | buckets by bound, then _count, then others
+ *     base name | labels without le | _count, then buckets by falling bound, then others
+ *
+ * In this order _count is coded alone and +Inf, which is equal to it, costs nothing: most queries
+ * read _count or all buckets, and a column is decoded with all those before it.
  *
  * X_bucket with a bound in le, and X_count, have the base X; every other metric is its own base.
  * The members of a family agree in base and in all labels but le. A run of them with at least one
@@ -20,7 +23,7 @@ struct family {
     uint32_t refs_end; /* ids below are known */
 };
 
-enum kind { KIND_BUCKET, KIND_COUNT, KIND_OTHER };
+enum kind { KIND_COUNT, KIND_BUCKET, KIND_OTHER };
 
 /* What a series is sorted by. Slices borrow the index. */
 struct key {
@@ -160,7 +163,7 @@ static int key_cmp(const struct index *x, const struct key *a, const struct key 
         return a->kind < b->kind ? -1 : 1;
     }
     if (a->kind == KIND_BUCKET && (a->le < b->le || a->le > b->le)) {
-        return a->le < b->le ? -1 : 1;
+        return a->le > b->le ? -1 : 1;
     }
     return a->ref < b->ref ? -1 : a->ref > b->ref;
 }
@@ -225,7 +228,7 @@ static void families_number(struct family *f, const struct index *x)
         size_t end = i + 1;
         key_of(x, f->v[i].ref, &first);
         f->v[i].family = 0;
-        while (first.kind == KIND_BUCKET && end < f->n) {
+        while (first.kind != KIND_OTHER && end < f->n) {
             struct key k;
             key_of(x, f->v[end].ref, &k);
             if (k.kind == KIND_OTHER || family_cmp(x, &first, &k) != 0) {

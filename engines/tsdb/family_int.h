@@ -1,6 +1,6 @@
-/* The order in which series are written into blocks: by metric and labels, the buckets of one
- * histogram together by ascending bound, its _count after them, so that columns can be coded
- * against their neighbours and a query reads what lies together.
+/* The order in which series are written into blocks: by metric and labels, the _count of
+ * one histogram and then its buckets by falling bound, so that columns can be coded against their
+ * neighbours and a query reads what lies together.
  *
  * The order of all series is kept and brought up to date, not sorted anew: sorting 100,000 label
  * sets takes a tenth of a second. 12 bytes per series. thread: one (the flusher). */

@@ -34,7 +34,7 @@ static void expect(const struct family *f, const uint32_t *refs, const uint32_t 
     }
 }
 
-TEST(family_order_puts_buckets_by_bound_then_count)
+TEST(family_order_puts_count_then_buckets_by_falling_bound)
 {
     struct mem m;
     struct err e = {0};
@@ -55,7 +55,7 @@ TEST(family_order_puts_buckets_by_bound_then_count)
     uint32_t word = add(x, "d_bucket", "a", "many", "z1");
     uint32_t lone = add(x, "lone_bucket", "a", "1", "");
     assert_true(family_update(f, x, &e));
-    uint32_t refs[] = {calls, two, ten, inf, count, other_two, other_ten, word, sum, lone, up};
+    uint32_t refs[] = {calls, count, inf, ten, two, other_ten, other_two, word, sum, lone, up};
     uint32_t families[] = {0, 2, 2, 2, 2, 6, 6, 0, 0, 0, 0};
     expect(f, refs, families, ARRAY_LEN(refs));
     /* A bound that comes later takes its place. */
@@ -63,8 +63,8 @@ TEST(family_order_puts_buckets_by_bound_then_count)
     uint32_t aaa = add(x, "aaa", "a", "", "");
     uint32_t zzz = add(x, "zzz", "a", "", "");
     assert_true(family_update(f, x, &e));
-    uint32_t refs2[] = {aaa,       calls,     two,  five, ten,  inf, count,
-                        other_two, other_ten, word, sum,  lone, up,  zzz};
+    uint32_t refs2[] = {aaa,       calls,     count, inf, ten,  five, two,
+                        other_ten, other_two, word,  sum, lone, up,   zzz};
     uint32_t families2[] = {0, 0, 3, 3, 3, 3, 3, 8, 8, 0, 0, 0, 0, 0};
     expect(f, refs2, families2, ARRAY_LEN(refs2));
     family_free(f);

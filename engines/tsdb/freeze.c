@@ -10,6 +10,8 @@
 
 #include "base/clock.h"
 
+#define HEAD_SERIES_BYTES 200
+
 bool freeze_at(struct tsdb *db, uint64_t position)
 {
     struct gen *fresh = gen_new(&db->head->pool);
@@ -25,6 +27,16 @@ bool freeze_at(struct tsdb *db, uint64_t position)
     pthread_mutex_unlock(&db->view_mu);
     db->wal->roll = db->wal->fd >= 0;
     return true;
+}
+
+/* A head of few samples of many series makes blocks of short columns, which cost more to write and
+ * merge than the memory they save: it may hold HEAD_SERIES_BYTES of each series, about 20 samples. */
+uint64_t freeze_bound(struct tsdb *db)
+{
+    struct tsdb_config config;
+    tsdb_config_get(db, &config);
+    const uint64_t want = (uint64_t)index_count(db->index) * HEAD_SERIES_BYTES;
+    return config.head_bytes_max > want ? config.head_bytes_max : want;
 }
 
 static bool has_frozen(struct tsdb *db)
@@ -44,7 +56,7 @@ bool freeze_if_due(struct tsdb *db)
     struct tsdb_config config;
     tsdb_config_get(db, &config);
     bool any = g->samples > 0;
-    bool due = any && (g->bytes >= config.head_bytes_max ||
+    bool due = any && (g->bytes >= freeze_bound(db) ||
                        os_mono_ns(db->os) - g->born_mono_ns >= ns_from_ms(config.head_ms));
     if ((!asked && !due) || has_frozen(db)) {
         return true;
@@ -82,14 +94,12 @@ static bool wait_flushed(struct tsdb *db)
 
 bool freeze_wait_room(struct tsdb *db)
 {
-    struct tsdb_config config;
-    tsdb_config_get(db, &config);
     for (;;) {
         /* When the flusher gets done between the two looks, the next round freezes. */
         if (!freeze_if_due(db)) {
             return false;
         }
-        if (db->active->bytes < config.head_bytes_max * 2) {
+        if (db->active->bytes < freeze_bound(db) * 2) {
             return true;
         }
         if (!wait_flushed(db)) {

@@ -270,11 +270,9 @@ static bool run_validate(struct replay *r, const struct log_run *run, struct err
 static bool replay_samples(struct replay *r, uint64_t position, struct str payload, struct err *e)
 {
     struct tsdb *db = r->db;
-    struct tsdb_config config;
-    tsdb_config_get(db, &config);
     /* Writing blocks takes time that a start does not have: within the bounds of a running store it
      * is left to the flusher. */
-    if (db->active->bytes >= config.head_bytes_max * 2) {
+    if (db->active->bytes >= freeze_bound(db) * 2) {
         struct err why = {.code = ERR_NONE};
         if (db->frozen != NULL && !flush_frozen(db, &why)) {
             log_err(db->log, LOG_ERROR, mod, &why);

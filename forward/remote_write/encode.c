@@ -5,9 +5,10 @@
  *   2.0 Request       4 symbols, 5 timeseries {1 label references, 2 samples {1 value, 2 ms,
  *                     3 start ms}, 3 histograms, 4 exemplars {1 references, 2 value, 3 ms}}
  *
- * Items of one series stand together and in the order of their commits, so a series is written once a
- * request. Labels come from the store at this moment, then external labels are added, then relabelling.
- * Source: prompb/types.proto and io/prometheus/write/v2/types.proto of Prometheus. */
+ * Items of one series stand together and in the order of their commits, so a series is written
+ * once a
+ * request. Labels come from the store at this moment, then external labels are added, then
+ * relabelling. Source: prompb/types.proto and io/prometheus/write/v2/types.proto of Prometheus. */
 #include "forward/remote_write/forward_int.h"
 
 #include "codec/prompb.h"

@@ -1,7 +1,8 @@
 /* Destinations: opening, closing, their series. */
-#include "forward/remote_write/forward_int.h"
+#include "forward/remote_write/remote_write.h"
 
 #include "base/clock.h"
+#include "forward/remote_write/forward_int.h"
 
 #include <stdio.h>
 

@@ -1,16 +1,19 @@
 /* Remote write out: every sample that is committed goes on to other Prometheus-compatible engines
- * (`remote_write:` of prometheus.yml), in the background, without loss through their outages and our
- * restarts.
+ * (`remote_write:` of prometheus.yml), in the background, without loss through their outages
+ * and our restarts.
  *
  *     store's log --tap--> round --by series--> shards (threads) --HTTP--> the other engine
  *
  * The queue is the write-ahead log itself: nothing is written twice, and what waits is bounded by
- * tsdb_config.tap_bytes_max (give it forward_log_bytes). A round is a stretch of the log; it is noted
- * on disk before it is sent, so that a start after kill -9 sends the very same requests again, and the
+ * tsdb_config.tap_bytes_max (give it forward_log_bytes). A round is a stretch of the log; it is
+ * noted
+ * on disk before it is sent, so that a start after kill -9 sends the very same requests again,
+ * and the
  * other side knows them. At least once; the samples of one series leave in the order they were
  * committed. Backfilled and imported samples are not sent.
  *
- * Answers of 5xx and 429, and no answer, are tried again for ever (Retry-After, else growing pauses);
+ * Answers of 5xx and 429, and no answer, are tried again for ever (Retry-After, else growing
+ * pauses);
  * other 4xx are counted and left behind; a request refused with 400 is cut in halves first, so that
  * one bad sample does not take others with it.
  *
@@ -53,9 +56,10 @@ MUST_USE bool forward_config_read(const struct yaml_node *list, const char *dir,
 /* The most that any of them may leave waiting: for tsdb_config.tap_bytes_max. */
 uint64_t forward_log_bytes(const struct forward_config *c, uint32_t n);
 
-/* write_relabel_configs: rewrites v[0..*n), which has room for cap labels, in place; the result need
- * not be sorted. false: the series is not sent. apply NULL: nothing is rewritten. thread: any, several
- * at once. */
+/* write_relabel_configs: rewrites v[0..*n), which has room for cap labels, in place; the result
+ * need
+ * not be sorted. false: the series is not sent. apply NULL: nothing is rewritten. thread: any,
+ * several at once. */
 struct forward_relabel {
     void *ctx;
     bool (*apply)(void *ctx, uint32_t entry, struct label *v, uint32_t *n, uint32_t cap,
@@ -77,7 +81,8 @@ struct forward;
 /* Right after the store was opened; starts the threads. c is borrowed until free. */
 MUST_USE bool forward_new(const struct forward_config *c, uint32_t n,
                           const struct forward_options *o, struct forward **out, struct err *e);
-/* Before the store is closed. What is not sent waits in the log for the next start. NULL: nothing. */
+/* Before the store is closed. What is not sent waits in the log for the next start. NULL:
+ * nothing. */
 void forward_free(struct forward *f);
 /* farol_forward_*{name}: samples sent, dropped by reason, retries, lag in bytes and seconds. */
 void forward_publish(struct forward *f, struct expo *x);

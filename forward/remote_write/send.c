@@ -4,7 +4,8 @@
  *                      --> wait for all --> let go of the log
  *     workers:         take a shard, send its requests one after the other, again until they count
  *
- * A series is in one shard of a round, and rounds follow each other, so its samples arrive in order;
+ * A series is in one shard of a round, and rounds follow each other, so its samples arrive in
+ * order;
  * therefore the number of shards may change from round to round: few when up to date, more when
  * behind. Nothing is dropped for being slow: then the log waits, up to its bound.
  *

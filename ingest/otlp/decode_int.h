@@ -86,6 +86,8 @@ MUST_USE bool otlp_add(struct otlp_decoder *d, struct str name, struct label ext
 MUST_USE bool otlp_series(struct otlp_decoder *d, struct str name, struct label extra,
                           uint32_t *ref, struct err *e);
 void otlp_drop(struct otlp_decoder *d, enum otlp_drop why, const struct err *e);
+/* The metric's name and a suffix; {NULL, 0} without memory or name. */
+struct str otlp_suffixed(struct otlp_decoder *d, const char *suffix);
 /* Base labels of a point with these attributes. */
 void otlp_base(struct otlp_decoder *d, const struct otlp_attrs *attrs);
 
@@ -93,9 +95,11 @@ void otlp_base(struct otlp_decoder *d, const struct otlp_attrs *attrs);
 
 MUST_USE bool otlp_histogram_point(struct otlp_decoder *d, struct str bytes, struct err *e);
 MUST_USE bool otlp_exponential_point(struct otlp_decoder *d, struct str bytes, struct err *e);
-/* Exemplar messages in field `number` of a point, to the series. */
+/* Exemplar messages in field `number` of a point: each to the first of n series whose bound is not
+ * below it; the last series has none (+Inf). Bad ones are left out: they are a sample of
+ * samples. */
 MUST_USE bool otlp_exemplars(struct otlp_decoder *d, struct str point, uint32_t number,
-                             uint32_t ref, struct err *e);
+                             const double *bounds, const uint32_t *refs, uint32_t n, struct err *e);
 static inline int64_t otlp_ms(uint64_t ns)
 {
     return (int64_t)(ns / 1000000);

@@ -1,5 +1,5 @@
-/* What the door stores: both versions, special floats, start times, histograms, exemplars, metadata,
- * labels in any place - and what remembering label blocks must not change. */
+/* What the door stores: both versions, special floats, start times, histograms, exemplars,
+ * metadata, labels in any place - and what remembering label blocks must not change. */
 #include "ingest/remote_write/testing_int.h"
 
 TEST(a_request_of_1_0_is_stored_and_answered_204)

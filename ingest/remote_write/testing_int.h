@@ -1,6 +1,7 @@
-/* What the tests of the door share: the door over loopback into a store on a simulated disk, writers of
- * both versions of the protocol, and all that the store then holds, as text. Requests are raw sockets,
- * so that answers are seen with their headers. For tests only. */
+/* What the tests of the door share: the door over loopback into a store on a simulated disk,
+ * writers of
+ * both versions of the protocol, and all that the store then holds, as text. Requests are raw
+ * sockets, so that answers are seen with their headers. For tests only. */
 #ifndef INGEST_REMOTE_WRITE_TESTING_INT_H
 #define INGEST_REMOTE_WRITE_TESTING_INT_H
 
@@ -120,7 +121,9 @@ static inline int send_raw(struct world *w, const char *head, struct str body)
     close(fd);
     w->answer[got] = 0;
     assert_true(got > 12);
-    return atoi(w->answer + 9);
+    uint64_t status;
+    assert_true(str_to_u64(str_of(w->answer + 9, 3), &status));
+    return (int)status;
 }
 
 static inline int send_as(struct world *w, const char *type)

@@ -97,8 +97,15 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: forward_driver DIR SERIES STEP_MS SECONDS WAIT_SECONDS URL...\n");
         return 2;
     }
-    const uint32_t series = (uint32_t)atol(argv[2]);
-    const int64_t step_ms = atol(argv[3]), seconds = atol(argv[4]), wait_s = atol(argv[5]);
+    int64_t number[4];
+    for (int i = 0; i < 4; i++) {
+        if (!str_to_i64(str_from_c(argv[2 + i]), &number[i]) || number[i] < 0) {
+            err_set(&e, ERR_INPUT, "expected a number, found %s", argv[2 + i]);
+            return die(&e);
+        }
+    }
+    const uint32_t series = (uint32_t)number[0];
+    const int64_t step_ms = number[1], seconds = number[2], wait_s = number[3];
     mem_init(&m, 0);
     arena_init(&a, &m, 1 << 20);
     struct forward_config *c = configs(argv + 6, argc - 6, &a, &n, &e);
