@@ -42,9 +42,9 @@ TEST(f64_styles_at_their_borders)
     check(123456.789, F64_GENERAL, "123456.789");
     check(5e-324, F64_JSON, "5e-324");
     check(1.7976931348623157e308, F64_JSON, "1.7976931348623157e+308");
-    check(NAN, F64_JSON, "NaN");
-    check(INFINITY, F64_JSON, "+Inf");
-    check(-INFINITY, F64_GENERAL, "-Inf");
+    check((double)NAN, F64_JSON, "NaN");
+    check((double)INFINITY, F64_JSON, "+Inf");
+    check(-(double)INFINITY, F64_GENERAL, "-Inf");
 }
 
 TEST(f64_every_text_reads_back)

@@ -245,18 +245,28 @@ static int by_metric(const void *a, const void *b)
 }
 
 /* The families of Farol's own series; v has room. */
-static uint32_t own_metadata(const struct expo *x, struct str metric, struct scrape_metadata *v,
-                             uint32_t max)
+static uint32_t own_metadata(const struct expo *x, struct str metric, struct arena *a,
+                             struct scrape_metadata *v, uint32_t max)
 {
     static const enum expo_kind kinds[] = {[EXPO_COUNTER] = EXPO_KIND_COUNTER,
                                            [EXPO_GAUGE] = EXPO_KIND_GAUGE,
                                            [EXPO_HISTOGRAM] = EXPO_KIND_HISTOGRAM,
                                            [EXPO_INFO] = EXPO_KIND_GAUGE};
+    static const char *const suffixes[] = {
+        [EXPO_COUNTER] = "_total", [EXPO_GAUGE] = "", [EXPO_HISTOGRAM] = "", [EXPO_INFO] = "_info"};
     uint32_t n = 0;
     for (const struct expo_family *f = x->first; f && n < max; f = f->next) {
-        if (metric.n == 0 || str_eq(metric, f->name)) {
+        const struct str suffix = str_from_c(suffixes[f->type]);
+        char *name = arena_take(a, f->name.n + suffix.n + 1, 1);
+        if (!name) {
+            break;
+        }
+        memcpy(name, f->name.p, f->name.n);
+        memcpy(name + f->name.n, suffix.p, suffix.n);
+        const struct str whole = str_of(name, f->name.n + suffix.n);
+        if (metric.n == 0 || str_eq(metric, whole)) {
             v[n++] = (struct scrape_metadata){
-                .metric = f->name, .help = f->help, .unit = f->unit, .type = kinds[f->type]};
+                .metric = whole, .help = f->help, .unit = f->unit, .type = kinds[f->type]};
         }
     }
     return n;
@@ -311,7 +321,7 @@ static void page_metadata(void *ctx, const struct prom_call *c, struct buf *out)
         if (n > 0) {
             memcpy(v, scraped, n * sizeof *v);
         }
-        n += snapshot ? own_metadata(&snapshot->expo, metric, v + n, own) : 0;
+        n += snapshot ? own_metadata(&snapshot->expo, metric, &a, v + n, own) : 0;
         qsort(v, n, sizeof *v, by_metric);
         put_grouped(out, v, n, number_of(c, "limit", UINT32_MAX),
                     number_of(c, "limit_per_metric", 0));

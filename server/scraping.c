@@ -1,6 +1,6 @@
-/* See scraping_int.h. The loop frees a configuration when the next one has taken its place, on its own
- * thread and at its own time; so every configuration has a struct mem of its own, which stays until
- * the end (some ten bytes for each reload). */
+/* See scraping_int.h. The loop frees a configuration when the next one has taken its place, on its
+ * own thread and at its own time; so every configuration has a struct mem of its own, which stays
+ * until the end (some ten bytes for each reload). */
 #include "server/scraping_int.h"
 
 #include "server/commands_int.h"

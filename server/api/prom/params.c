@@ -113,11 +113,11 @@ static bool number_of(struct str s, double *out)
     const bool minus = str_starts(s, STR("-"));
     const struct str word = minus || str_starts(s, STR("+")) ? str_sub(s, 1, SIZE_MAX) : s;
     if (str_eq_nocase(word, STR("inf")) || str_eq_nocase(word, STR("infinity"))) {
-        *out = minus ? -INFINITY : INFINITY;
+        *out = minus ? -(double)INFINITY : (double)INFINITY;
         return true;
     }
     if (str_eq_nocase(s, STR("nan"))) {
-        *out = NAN;
+        *out = (double)NAN;
         return true;
     }
     return str_to_f64(s, out);

@@ -4,10 +4,11 @@
  *
  * A request is borrowed from libmicrohttpd only until end returns, so everything of it is copied
  * into the call's arena first. */
-#include "server/api/prom/prom_int.h"
+#include "server/api/prom/prom.h"
 
 #include "base/clock.h"
 #include "codec/gzip.h"
+#include "server/api/prom/prom_int.h"
 
 #include <stdlib.h>
 #include <unistd.h>

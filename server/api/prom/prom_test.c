@@ -181,8 +181,12 @@ static void expect(struct world *w, const char *method, const char *path, const 
 #define BAD(text)         ERROR("bad_data", text)
 #define VECTOR(list)      "{\"resultType\":\"vector\",\"result\":[" list "]}"
 #define MATRIX(list)      "{\"resultType\":\"matrix\",\"result\":[" list "]}"
-#define UP_A              "{\"metric\":{\"__name__\":\"up\",\"job\":\"a\"},\"value\":[" NOW ",\"1\"]}"
-#define UP_B              "{\"metric\":{\"__name__\":\"up\",\"job\":\"b\"},\"value\":[" NOW ",\"0\"]}"
+#define UP_A                                           \
+    "{\"metric\":{\"__name__\":\"up\",\"job\":\"a\"}," \
+    "\"value\":[" NOW ",\"1\"]}"
+#define UP_B                                           \
+    "{\"metric\":{\"__name__\":\"up\",\"job\":\"b\"}," \
+    "\"value\":[" NOW ",\"0\"]}"
 
 struct exchange {
     const char *path, *form;

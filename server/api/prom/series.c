@@ -46,7 +46,9 @@ static bool join_texts(struct prom_call *c, struct texts *all, const struct str 
         return prom_fail(c, PROM_EXECUTION_ERROR, "too many label values");
     }
     memcpy(v, all->v, all->n * sizeof *v);
-    memcpy(v + all->n, more, n * sizeof *v);
+    if (n > 0) {
+        memcpy(v + all->n, more, n * sizeof *v);
+    }
     qsort(v, (size_t)all->n + n, sizeof *v, by_text);
     uint32_t kept = 0;
     for (uint32_t i = 0; i < all->n + n; i++) {
@@ -224,12 +226,14 @@ static bool write_series(struct prom_call *c, struct tsdb_view *view)
             if (all_n > 0) {
                 memcpy(joined, all, all_n * sizeof *joined);
             }
-            memcpy(joined + all_n, ids, count * sizeof *joined);
+            if (count > 0) {
+                memcpy(joined + all_n, ids, count * sizeof *joined);
+            }
         }
         all = joined;
         all_n += count;
     }
-    if (n > 1) {
+    if (n > 1 && all_n > 0) {
         qsort(all, all_n, sizeof *all, by_id);
     }
     BUF_LIT(&c->out, "[");
