@@ -283,8 +283,8 @@ static void json_escape(struct buf *b, unsigned char c)
     }
 }
 
-/* Whether all bytes are printable ASCII that JSON takes as it is: eight at a time, by the marks that
- * subtraction leaves in the top bit (Warren, Hacker's Delight, 6-1). */
+/* Whether all bytes are printable ASCII that JSON takes as it is: eight at a time, by the marks
+ * that subtraction leaves in the top bit (Warren, Hacker's Delight, 6-1). */
 static bool json_is_plain(const char *p, size_t n)
 {
     const uint64_t ones = 0x0101010101010101ULL, tops = ones * 0x80;

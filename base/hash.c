@@ -1,8 +1,8 @@
 /* Hashes: XXH3 compiled into this file, so that short keys do not pay a call through the library's
  * jump table. The values are those of XXH3_64bits and XXH3_128bits and may be stored.
  *
- * CRC-32C: the processor's own instruction where it has SSE4.2 (asked at run time, the build aims at
- * any x86-64), else four bits at a time from a table of 16. */
+ * CRC-32C: the processor's own instruction where it has SSE4.2 (asked at run time, the build aims
+ * at any x86-64), else four bits at a time from a table of 16. */
 #include "base/hash.h"
 
 #define XXH_INLINE_ALL

@@ -1,5 +1,5 @@
-/* Hashes: XXH3 (xxhash 0.8.1), and CRC-32C for bytes on disk. Stable across machines and versions, so
- * they may be stored. */
+/* Hashes: XXH3 (xxhash 0.8.1), and CRC-32C for bytes on disk. Stable across machines and versions,
+ * so they may be stored. */
 #ifndef BASE_HASH_H
 #define BASE_HASH_H
 

@@ -1,5 +1,5 @@
-/* Protobuf's wire format without schemas or copies: remote write, remote read, OTLP and the protobuf
- * exposition are loops over pb_next.
+/* Protobuf's wire format without schemas or copies: remote write, remote read, OTLP and the
+ * protobuf exposition are loops over pb_next.
  *
  *   field  = tag value        tag = varint: number << 3 | wire type
  *   varint = 7 bits a byte, low first, high bit "more follows", at most 10 bytes

@@ -5,8 +5,8 @@
  *   9/12 deltas (zigzag) for integers, 10/13 counts (double), 14 reset hint, 15 time in ms,
  *   16 custom bounds (double), 17 start time in ms (2.0).
  *
- * A message with field 1 counts in integers, its buckets are deltas; with field 2 they are absolute.
- * Repeated numbers come packed or one by one; both are read. */
+ * A message with field 1 counts in integers, its buckets are deltas; with field 2 they are
+ * absolute. Repeated numbers come packed or one by one; both are read. */
 #include "codec/prompb.h"
 
 struct reader {

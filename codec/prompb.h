@@ -7,8 +7,8 @@
 #include "codec/nhist.h"
 #include "codec/pb.h"
 
-/* Reads a Histogram message; memory from the arena. Counts given as deltas become absolute. ERR_INPUT
- * when malformed or when nhist_validate refuses it. st_ms 0: not given. */
+/* Reads a Histogram message; memory from the arena. Counts given as deltas become absolute.
+ * ERR_INPUT when malformed or when nhist_validate refuses it. st_ms 0: not given. */
 MUST_USE bool prompb_histogram_read(struct str bytes, struct arena *a, struct nhist **out,
                                     int64_t *t_ms, int64_t *st_ms, struct err *e);
 /* Writes it as field `number`; st_ms 0 is left out. */

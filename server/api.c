@@ -406,10 +406,12 @@ void server_api_routes(struct service *s)
     size_t count;
     if (s->metrics.api) { /* tests serve pages without a store */
         const struct http_route *api = prom_routes(s->metrics.api, &count);
-        ASSERT(s->routes_count + count + 1 <= SERVICE_ROUTES_MAX);
+        ASSERT(s->routes_count + count + ARRAY_LEN(s->metrics.doors) <= SERVICE_ROUTES_MAX);
         memcpy(&s->routes[s->routes_count], api, count * sizeof *api);
         s->routes_count += count;
-        s->routes[s->routes_count++] = s->metrics.remote_write_route;
+        for (size_t i = 0; i < ARRAY_LEN(s->metrics.doors); i++) {
+            s->routes[s->routes_count++] = s->metrics.doors[i];
+        }
     }
     const struct http_route *doors = ndjson_routes(&count);
     for (size_t i = 0; i < count; i++) {

@@ -4,6 +4,7 @@
 
 #include "server/commands_int.h"
 #include "server/scraping_int.h"
+#include "server/sending_int.h"
 #include "server/text_int.h"
 
 #include <stdio.h>
@@ -115,6 +116,11 @@ static const struct server_section sections[] = {
       "What comes in by POST /api/v1/write (Prometheus remote write)."},
      remote_write_config_fields,
      offsetof(struct server_config, receiver)},
+    {"otlp",
+     {"O que entra por POST /v1/metrics (métricas do OpenTelemetry).",
+      "What comes in by POST /v1/metrics (OpenTelemetry metrics)."},
+     otlp_config_fields,
+     offsetof(struct server_config, otlp)},
     {"rules",
      {"As regras de alerta e de gravação: as dos pilares e as de rule_files.",
       "Alerting and recording rules: those of the pillars and those of rule_files."},
@@ -296,8 +302,8 @@ static bool read_query(const struct yaml_node *n, struct arena *a, struct prom_c
 }
 
 /* Sections with the keys of prometheus.yml; their modules read them. */
-static const char *const peer_sections[] = {"global", "scrape_configs", "scrape_config_files",
-                                            "rule_files"};
+static const char *const peer_sections[] = {"global",     "scrape_configs", "scrape_config_files",
+                                            "rule_files", "alerting",       "remote_write"};
 
 /* Only known sections. */
 static bool sections_check(const struct yaml_node *root, struct err *e)
@@ -335,7 +341,7 @@ static bool sections_check(const struct yaml_node *root, struct err *e)
                                  STR_FMT(str_sub(n->key, 0, 40)), near)
                         : err_at(e, ERR_INPUT, n->key_line, n->key_col,
                                  "unknown section '%.*s', expected server, storage, ingest, "
-                                 "pipeline or model",
+                                 "pipeline, model, metrics or a section of prometheus.yml",
                                  STR_FMT(str_sub(n->key, 0, 40)));
         }
     }
@@ -370,8 +376,11 @@ bool server_config_read(struct str text, const char *where, struct arena *a,
         read_query(section_of(root, "query"), a, &out->query, e) &&
         read_table(section_of(root, "remote_write_receiver"), remote_write_config_fields, a,
                    &out->receiver, e) &&
+        read_table(section_of(root, "otlp"), otlp_config_fields, a, &out->otlp, e) &&
+        otlp_config_check(&out->otlp, e) &&
         read_table(section_of(root, "rules"), server_rules_fields, a, &out->rules, e) &&
-        (!root || (server_scraping_check(root, where, e) && server_rulebook_check(root, e)));
+        (!root || (server_scraping_check(root, where, e) && server_rulebook_check(root, e) &&
+                   server_sending_check(root, where, e)));
     if (!ok && e) {
         e->where = where;
     }

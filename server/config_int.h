@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "codec/conf.h"
 #include "ingest/ndjson/ndjson.h"
+#include "ingest/otlp/otlp.h"
 #include "ingest/remote_write/remote_write.h"
 #include "model/model.h"
 #include "pipeline/pipeline.h"
@@ -50,6 +51,7 @@ struct server_config {
     struct server_metrics_config metrics;
     struct prom_config query;
     struct remote_write_config receiver;
+    struct otlp_config otlp;
     struct server_rules_config rules;
     const struct yaml_node *root; /* NULL: no file */
 };

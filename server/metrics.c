@@ -31,6 +31,7 @@ static bool start_rules(struct server_metrics *m, const struct os *os, struct lo
                         struct err *e)
 {
     char url[URL_BYTES_MAX];
+    const struct rules_sink sink = notify_am_sink(m->sending.alertmanagers);
     (void)snprintf(url, sizeof url, "http://%.*s", STR_FMT(m->config->server.listen));
     const struct rulebook_options o = {.config = &m->config->rules,
                                        .query = &m->config->query,
@@ -40,8 +41,45 @@ static bool start_rules(struct server_metrics *m, const struct os *os, struct lo
                                        .url = url,
                                        .db = m->db,
                                        .os = os,
-                                       .log = log};
+                                       .log = log,
+                                       .sink = &sink};
     return server_rulebook_start(&m->rulebook, &o, e);
+}
+
+/* Labels that leave with every series: global.external_labels. They live as long as m->sending. */
+static bool read_external(struct server_metrics *m, const struct os *os, struct labels *out,
+                          struct err *e)
+{
+    struct scrape_config *c = NULL;
+    struct mem mem;
+    mem_init(&mem, 0);
+    const bool ok =
+        server_scraping_read(m->config->root, m->config_path, os, &mem, &c, e) &&
+        labels_copy(scrape_config_global(c)->external_labels, &m->sending.arena, out, e);
+    scrape_config_free(c);
+    return ok;
+}
+
+static bool start_sending(struct server_metrics *m, const struct os *os, struct log *log,
+                          struct err *e)
+{
+    struct labels external;
+    return read_external(m, os, &external, e) &&
+           server_sending_samples(&m->sending, m->db, m->dir, external, os, log, e) &&
+           server_sending_alerts(&m->sending, os, log, e);
+}
+
+static bool start_doors(struct server_metrics *m, struct err *e)
+{
+    if (!remote_write_new(&m->config->receiver, m->db, &m->door_mem, &m->remote_write, e) ||
+        !otlp_new(&m->config->otlp, m->db, &m->door_mem, &m->otlp, e)) {
+        return false;
+    }
+    m->doors[0] = remote_write_route(m->remote_write);
+    for (unsigned i = 0; i < OTLP_ROUTES; i++) {
+        m->doors[1 + i] = otlp_route(m->otlp, i);
+    }
+    return true;
 }
 
 bool server_metrics_start(struct server_metrics *m, const struct server_config *config,
@@ -62,14 +100,16 @@ bool server_metrics_start(struct server_metrics *m, const struct server_config *
         return false;
     }
     tsdb_config_of(&config->metrics, m->dir, &c);
-    if (!tsdb_open(&m->db, &c, os, log, e) ||
-        !remote_write_new(&config->receiver, m->db, &m->door_mem, &m->remote_write, e) ||
+    if (!server_sending_read(&m->sending, config->root, config_path, e)) {
+        return false;
+    }
+    c.tap_bytes_max = server_sending_log_bytes(&m->sending);
+    if (!tsdb_open(&m->db, &c, os, log, e) || !start_sending(m, os, log, e) || !start_doors(m, e) ||
         !server_samples_init(&m->samples, m->db, config->server.listen, e) ||
         !server_scraping_start(&m->scraping, m->db, config->root, config_path, os, log, e) ||
         !start_rules(m, os, log, e) || !server_pages_config_set(m, config->root, e)) {
         return false;
     }
-    m->remote_write_route = remote_write_route(m->remote_write);
     struct prom_deps deps = {.db = m->db,
                              .os = os,
                              .log = log,
@@ -101,6 +141,7 @@ void server_metrics_stop(struct server_metrics *m)
     prom_free(m->api);
     server_scraping_stop(&m->scraping);
     server_rulebook_stop(&m->rulebook);
+    server_sending_stop_samples(&m->sending);
     buf_release(&m->config_text);
     pthread_mutex_destroy(&m->pages_mu);
     server_samples_release(&m->samples);
@@ -108,6 +149,8 @@ void server_metrics_stop(struct server_metrics *m)
         tsdb_close(m->db); /* answers what it still holds */
     }
     remote_write_free(m->remote_write);
+    otlp_free(m->otlp);
+    server_sending_stop(&m->sending);
     ASSERT(m->door_mem.bytes == 0);
 }
 
@@ -172,6 +215,8 @@ void server_metrics_tick(struct server_metrics *m, struct expo *x)
     tsdb_stats(m->db, &s);
     publish_store(x, &s);
     remote_write_publish(m->remote_write, x);
+    otlp_publish(m->otlp, x);
+    server_sending_publish(&m->sending, x);
     prom_publish(m->api, x);
     server_scraping_publish(&m->scraping, x);
     rules_publish(m->rulebook.rules, x);

@@ -4,11 +4,13 @@
 #define SERVER_METRICS_INT_H
 
 #include "engines/tsdb/tsdb.h"
+#include "ingest/otlp/otlp.h"
 #include "ingest/remote_write/remote_write.h"
 #include "server/api/prom/prom.h"
 #include "server/config_int.h"
 #include "server/samples_int.h"
 #include "server/scraping_int.h"
+#include "server/sending_int.h"
 
 #include <pthread.h>
 
@@ -21,11 +23,13 @@ struct server_metrics {
     struct tsdb *db;
     struct mem door_mem;
     struct remote_write *remote_write;
-    struct http_route remote_write_route;
+    struct otlp *otlp;
+    struct http_route doors[1 + OTLP_ROUTES];
     struct prom_api *api;
     struct server_samples samples;
     struct server_scraping scraping;
     struct server_rulebook rulebook;
+    struct server_sending sending;
     struct mem pages_mem;     /* lock: reload's */
     pthread_mutex_t pages_mu; /* lock of config_text */
     struct buf config_text;   /* the running configuration without secrets */

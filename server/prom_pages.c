@@ -497,12 +497,20 @@ static void page_flags(void *ctx, const struct prom_call *c, struct buf *out)
     BUF_LIT(out, "}");
 }
 
+static void page_alertmanagers(void *ctx, const struct prom_call *c, struct buf *out)
+{
+    struct server_metrics *m = ctx;
+    (void)c;
+    notify_am_json(m->sending.alertmanagers, out);
+}
+
 void server_pages_of(struct server_metrics *m, struct prom_pages *out)
 {
     *out = (struct prom_pages){.ctx = m,
                                .targets = page_targets,
                                .targets_metadata = page_targets_metadata,
                                .metadata = page_metadata,
+                               .alertmanagers = page_alertmanagers,
                                .scrape_pools = page_scrape_pools,
                                .rules = page_rules,
                                .alerts = page_alerts,

@@ -10,7 +10,8 @@ extern "C" {
 
 #define F64_SHIM_DIGITS_MAX 17
 
-/* v > 0 and finite: v = 0.d1d2...dn x 10^*point. digits has room for F64_SHIM_DIGITS_MAX; returns n. */
+/* v > 0 and finite: v = 0.d1d2...dn x 10^*point. digits has room for F64_SHIM_DIGITS_MAX; returns
+ * n. */
 int f64_shim_digits(double v, char *digits, int *point);
 
 #ifdef __cplusplus

@@ -5,7 +5,8 @@
  *                a bucket: which bounds belong to it (0 the upper, 1 the lower, 2 none, 3 both),
  *                lower, upper, count; empty ones are left out
  *
- * Source: Prometheus' API documentation ("Expression query result formats", "Native histograms"). */
+ * Source: Prometheus' API documentation ("Expression query result formats", "Native histograms").
+ * */
 #include "engines/promql/promql.h"
 
 #include "codec/f64.h"

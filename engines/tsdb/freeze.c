@@ -30,7 +30,8 @@ bool freeze_at(struct tsdb *db, uint64_t position)
 }
 
 /* A head of few samples of many series makes blocks of short columns, which cost more to write and
- * merge than the memory they save: it may hold HEAD_SERIES_BYTES of each series, about 20 samples. */
+ * merge than the memory they save: it may hold HEAD_SERIES_BYTES of each series, about 20 samples.
+ * */
 uint64_t freeze_bound(struct tsdb *db)
 {
     struct tsdb_config config;

@@ -120,8 +120,8 @@ TEST(other_media_types_and_encodings_get_415)
     assert_true(snappy_pack(buf_str(&w.rq), &w.packed, &e));
     static const char *const refused[] = {
         "Content-Type: application/json\r\nContent-Encoding: snappy\r\n",
-        "Content-Type: application/x-protobuf;proto=io.prometheus.write.v3.Request\r\n"
-        "Content-Encoding: snappy\r\n",
+        ("Content-Type: application/x-protobuf;proto=io.prometheus.write.v3.Request\r\n"
+         "Content-Encoding: snappy\r\n"),
         "Content-Type: application/x-protobuf\r\nContent-Encoding: gzip\r\n",
         "Content-Type: application/x-protobuf\r\nContent-Encoding: zstd\r\n",
         "Content-Type: text/plain\r\n"};

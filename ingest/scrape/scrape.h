@@ -138,4 +138,17 @@ struct scrape_stats {
 };
 void scrape_stats(struct scrape *s, struct scrape_stats *out);
 
+/* --- relabelling for others (relabel_list.c) ------------------------------------------------ */
+
+/* A list of relabelling rules with the keys of relabel_configs: for alert_relabel_configs and
+ * write_relabel_configs. list may be NULL: nothing is rewritten. */
+struct scrape_relabel;
+MUST_USE bool scrape_relabel_new(const struct yaml_node *list, struct mem *m,
+                                 struct scrape_relabel **out, struct err *e);
+void scrape_relabel_free(struct scrape_relabel *r); /* NULL: nothing */
+/* Rewrites v[0..*n), which has room for cap labels; new texts are the arena's. false: dropped, or
+ * there was no room. thread: any, several at once. */
+bool scrape_relabel_apply(const struct scrape_relabel *r, struct label *v, uint32_t *n,
+                          uint32_t cap, struct arena *a);
+
 #endif
