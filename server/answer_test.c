@@ -78,7 +78,7 @@ TEST(answer_tables_of_every_type)
           "up{job=\"a\"}        1\n"
           "{job=\"\xc3\xa7\xc3\xa3o\",x=\"y\"}  -Inf\n");
     assert_true(r.x.series[1].points[0].v == -(double)INFINITY);
-    table(&r, ANSWER("scalar", "[7,\"2.5\"]"), "  2.5\n" + 2);
+    table(&r, ANSWER("scalar", "[7,\"2.5\"]"), "2.5\n");
     table(&r, ANSWER("string", "[7,\"a b\"]"), "a b\n");
     table(&r, ANSWER("vector", "[{\"metric\":{},\"value\":[1,\"3\"]}]"), "{}  3\n");
     table(&r,

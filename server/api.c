@@ -11,6 +11,7 @@
 #define METRICS_PAGE_BYTES_MAX ((size_t)256 << 20)
 #define ANSWER_BYTES_MAX       ((size_t)64 << 20)
 #define GZIP_BYTES_MIN         1024 /* below this a packet is a packet */
+#define STATUS_ALERTS_MAX      16 /* names in a status */
 #define LOST_DEFAULT           100
 #define JSON_TYPE              "application/json"
 #define TEXT_TYPE              "text/plain; charset=utf-8"
@@ -243,6 +244,10 @@ void server_api_status(struct service *s, struct buf *out)
     buf_str_add(out, buf_str(&pipeline));
     BUF_LIT(out, ",\"model\":");
     buf_str_add(out, buf_str(&model));
+    if (s->metrics.rulebook.rules) {
+        BUF_LIT(out, ",\"alerts\":");
+        rules_firing_json(s->metrics.rulebook.rules, STATUS_ALERTS_MAX, out);
+    }
     BUF_LIT(out, ",\"ingest\":");
     ndjson_status(s->ndjson, out);
     BUF_LIT(out, "}\n");

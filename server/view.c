@@ -271,6 +271,25 @@ static void read_model(const struct json_doc *d, const struct json_token *o,
     }
 }
 
+static void read_alerts(const struct json_doc *d, const struct json_token *o,
+                        struct server_view *out)
+{
+    out->alerts_firing = number(d, o, "firing");
+    out->alerts_pending = number(d, o, "pending");
+    const struct json_token *list = member(d, o, "names");
+    if (!list || list->kind != JSON_ARRAY) {
+        return;
+    }
+    uint32_t i = (uint32_t)(list - d->tokens) + 1;
+    while (i < list->next && out->alerts_count < VIEW_ALERTS_MAX) {
+        const struct json_token *t = &d->tokens[i];
+        if (t->kind == JSON_STR) {
+            text_set(&out->alerts[out->alerts_count++], t->v.str);
+        }
+        i = t->next;
+    }
+}
+
 bool server_view_read(struct json_parser *p, struct str json, struct server_view *out,
                       struct err *e)
 {
@@ -289,6 +308,7 @@ bool server_view_read(struct json_parser *p, struct str json, struct server_view
     text(&d, root, "version", &out->version);
     read_pipeline(&d, member(&d, root, "pipeline"), out);
     read_model(&d, member(&d, root, "model"), out);
+    read_alerts(&d, member(&d, root, "alerts"), out);
     return true;
 }
 

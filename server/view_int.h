@@ -14,6 +14,7 @@
 #define VIEW_REASONS_MAX    8
 #define VIEW_DECISIONS_MAX  8
 #define VIEW_VERSIONS_MAX   4
+#define VIEW_ALERTS_MAX     8
 #define VIEW_CHANGED_NS     (15 * 60 * NS_PER_S) /* what is told as new */
 #define VIEW_TEXT_BYTES     272                  /* the longest reason of a pillar is 255 */
 #define VIEW_TOKENS_MAX     4096
@@ -71,6 +72,9 @@ struct server_view {
     int64_t t_ns; /* of the server's clock; T_NS_NONE when not given */
     enum view_state state;
     struct view_pillar pipeline, model;
+    double alerts_firing, alerts_pending; /* NaN: not given */
+    uint32_t alerts_count;
+    struct view_text alerts[VIEW_ALERTS_MAX]; /* names of what fires */
 
     double entered, left, in_flight, lost, lost_brl;
     bool closes, ledger_given;

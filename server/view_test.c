@@ -100,6 +100,22 @@ TEST(view_does_the_sum_again)
     assert_false(v.closes);
 }
 
+TEST(view_reads_what_fires)
+{
+    struct server_view v;
+    struct err e = {0};
+    assert_true(read_text("{\"state\":\"ok\",\"alerts\":{\"firing\":3,\"pending\":1,"
+                          "\"names\":[\"PixDictDown\",7,\"A\\u001b[2J\"]}}",
+                          &v, &e));
+    assert_true(v.alerts_firing == 3 && v.alerts_pending == 1);
+    assert_int_equal(v.alerts_count, 2);
+    assert_str(view_str(&v.alerts[0]), STR("PixDictDown"));
+    assert_true(memchr(v.alerts[1].p, 0x1b, v.alerts[1].n) == NULL);
+    assert_true(read_text("{\"state\":\"ok\"}", &v, &e));
+    assert_true(isnan(v.alerts_firing));
+    assert_int_equal(v.alerts_count, 0);
+}
+
 TEST(view_puts_the_worst_reason_first)
 {
     struct server_view v;

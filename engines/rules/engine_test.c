@@ -223,6 +223,18 @@ TEST(engine_refuses_equal_label_sets_and_too_many)
     "    labels: {severity: page}\n    annotations: {s: 'job {{ $labels.job }} is {{ $value " \
     "}}'}\n"
 
+static void expect_firing(struct world *w, const char *want)
+{
+    struct mem m;
+    struct buf b;
+    mem_init(&m, 0);
+    buf_init(&b, &m, 1U << 16);
+    rules_firing_json(w->r, 4, &b);
+    assert_str(buf_str(&b), str_from_c(want));
+    buf_release(&b);
+    assert_int_equal(m.bytes, 0);
+}
+
 TEST(engine_alert_lives)
 {
     struct world w;
@@ -249,6 +261,7 @@ TEST(engine_alert_lives)
     expect_series(&w, "ALERTS", now,
                   "{__name__=\"ALERTS\", alertname=\"Down\", alertstate=\"firing\", job=\"a\", "
                   "severity=\"page\"} 1\n");
+    expect_firing(&w, "{\"firing\":1,\"pending\":0,\"names\":[\"Down\"]}");
     step(&w, &now, 1); /* gone, but kept */
     expect_json(&w, "keepFiringSince", true);
     expect_json(&w, "\"state\":\"firing\"", true);

@@ -130,6 +130,9 @@ struct rules_filter {
 };
 void rules_json(struct rules *r, const struct rules_filter *f, struct buf *out);
 void rules_alerts_json(struct rules *r, struct buf *out);
+/* In short, for a board: {"firing":2,"pending":1,"names":["PixDictDown"]}. names: alerts with
+ * something firing, each once, in order of files and groups, at most names_max. */
+void rules_firing_json(struct rules *r, uint32_t names_max, struct buf *out);
 /* Groups, evaluations, failures, missed slots, last durations; alerts by state. */
 void rules_publish(struct rules *r, struct expo *x);
 

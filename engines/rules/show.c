@@ -252,6 +252,52 @@ void rules_alerts_json(struct rules *r, struct buf *out)
     BUF_LIT(out, "]}");
 }
 
+struct firing {
+    struct buf *names;
+    uint64_t alerts[3];
+    uint32_t names_n, names_max;
+};
+
+static void firing_group(const struct group *g, struct firing *f)
+{
+    for (uint32_t i = 0; i < g->rules_n; i++) {
+        const struct rule_state *r = &g->rules[i];
+        bool fires = false;
+        for (uint32_t k = 0; k < r->alerts_n; k++) {
+            f->alerts[r->alerts[k].state]++;
+            fires = fires || r->alerts[k].state == ALERT_FIRING;
+        }
+        if (fires && f->names_n < f->names_max) {
+            if (f->names_n++ > 0) {
+                buf_char(f->names, ',');
+            }
+            buf_json_str(f->names, r->rule->name);
+        }
+    }
+}
+
+void rules_firing_json(struct rules *r, uint32_t names_max, struct buf *out)
+{
+    struct buf names;
+    struct firing f = {.names = &names, .names_max = names_max};
+    buf_init(&names, out->mem, out->bytes_max);
+    (void)pthread_mutex_lock(&r->mu);
+    for (uint32_t i = 0; i < r->groups_n; i++) {
+        struct group *g = r->groups[i];
+        (void)pthread_mutex_lock(&g->mu);
+        firing_group(g, &f);
+        (void)pthread_mutex_unlock(&g->mu);
+    }
+    (void)pthread_mutex_unlock(&r->mu);
+    buf_fmt(out, "{\"firing\":%llu,\"pending\":%llu,\"names\":[",
+            (unsigned long long)f.alerts[ALERT_FIRING],
+            (unsigned long long)f.alerts[ALERT_PENDING]);
+    buf_str_add(out, buf_str(&names));
+    BUF_LIT(out, "]}");
+    out->failed = out->failed || names.failed;
+    buf_release(&names);
+}
+
 /* --- metrics ---------------------------------------------------------------------------------- */
 
 struct sums {
