@@ -365,7 +365,8 @@ def main():
             report[c.name] = fill(c, a.load, series, steps, from_ms)
             print(c.name, report[c.name], flush=True)
         if "query" in only:  # as they stand after the load: nobody has been asked to merge
-            report["queries_ms"] = race(contenders, at_s)
+            # Between two scrapes: whether a range is closed on the left (Prometheus 2) then does not matter.
+            report["queries_ms"] = race(contenders, at_s - 7)
         for c in contenders:
             report[c.name]["bytes_per_sample"] = round(c.snapshot_bytes() / report[c.name]["samples"], 3)
             print(c.name, "bytes per sample", report[c.name]["bytes_per_sample"], flush=True)
