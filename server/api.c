@@ -11,7 +11,7 @@
 #define METRICS_PAGE_BYTES_MAX ((size_t)256 << 20)
 #define ANSWER_BYTES_MAX       ((size_t)64 << 20)
 #define GZIP_BYTES_MIN         1024 /* below this a packet is a packet */
-#define STATUS_ALERTS_MAX      16 /* names in a status */
+#define STATUS_ALERTS_MAX      16   /* names in a status */
 #define LOST_DEFAULT           100
 #define JSON_TYPE              "application/json"
 #define TEXT_TYPE              "text/plain; charset=utf-8"

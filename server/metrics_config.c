@@ -12,7 +12,7 @@ static const struct conf_field metrics_fields[] = {
                   "a sample further in the future is refused; 0 = no check"),
     CONF_DURATION(struct server_metrics_config, head_ms, "head", "10m", 1000, 7200000,
                   "samples younger than this wait in memory (and in the log) for their block"),
-    CONF_BYTES(struct server_metrics_config, head_bytes_max, "head_bytes_max", "20MiB", 1 << 20,
+    CONF_BYTES(struct server_metrics_config, head_bytes_max, "head_bytes_max", "14MiB", 1 << 20,
                1e12, "memory of those samples; above it a block is written early"),
     CONF_I64(struct server_metrics_config, series_max, "series_max", "2000000", 1000, 4e9,
              "series in memory; new ones above it are refused and counted"),

@@ -10,7 +10,7 @@
 
 #include "base/clock.h"
 
-#define HEAD_SERIES_BYTES 200
+#define HEAD_SERIES_BYTES 140
 
 bool freeze_at(struct tsdb *db, uint64_t position)
 {
@@ -30,7 +30,7 @@ bool freeze_at(struct tsdb *db, uint64_t position)
 }
 
 /* A head of few samples of many series makes blocks of short columns, which cost more to write and
- * merge than the memory they save: it may hold HEAD_SERIES_BYTES of each series, about 20 samples.
+ * merge than the memory they save: it may hold HEAD_SERIES_BYTES of each series, about 14 samples.
  * */
 uint64_t freeze_bound(struct tsdb *db)
 {

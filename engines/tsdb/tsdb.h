@@ -33,7 +33,7 @@ struct tsdb_config {
     int64_t out_of_order_ms;  /* window of late samples */
     int64_t future_ms;        /* a sample later than now + this is refused; 0 = no check */
     int64_t block_ms;         /* span that merging aims at first: 2 h; larger ones are multiples */
-    uint64_t head_bytes_max;  /* of samples, or 200 B per series: above the greater it is flushed */
+    uint64_t head_bytes_max;  /* of samples, or 140 B per series: above the greater it is flushed */
     int64_t head_ms;          /* the head is flushed when it spans this much */
     uint32_t series_max;      /* in memory; more are refused and counted */
     uint32_t exemplars_max;   /* ring over all series; 0 = none kept */
