@@ -23,7 +23,7 @@
 #define TIME_SLOTS  64
 #define CHAIN_SLOTS 1 /* members are read in the order of writing */
 #define STOP_EVERY  64
-#define COOL_EVERY  1024 /* groups: a few MiB of input */
+#define COOL_EVERY  256 /* groups: a MiB or so of each input */
 
 struct merge {
     struct merge_work work;
