@@ -33,10 +33,8 @@ struct yaml_node {
 MUST_USE bool yaml_parse(struct str text, const char *where, struct arena *a,
                          struct yaml_node **out, struct err *e);
 /* The same for files of the Prometheus world: a merge key (<<) adds the entries of the mapping, or
- * of
- * the list of mappings, that it names and that are not set beside it; only the first document
- * counts
- * and *more says whether others follow. */
+ * of the list of mappings, that it names and that are not set beside it; only the first document
+ * counts and *more says whether others follow. */
 MUST_USE bool yaml_parse_first(struct str text, const char *where, struct arena *a,
                                struct yaml_node **out, bool *more, struct err *e);
 /* Child of a mapping, NULL when absent. */

@@ -1,6 +1,5 @@
 /* Rule files: YAML of Prometheus to struct rule_file, with every check that Prometheus makes at
- * load,
- * and the place of each problem.
+ * load, and the place of each problem.
  *
  *     groups: [{name, interval, limit, query_offset, labels, rules: [{record | alert, expr, for,
  *              keep_firing_for, labels, annotations}]}]

@@ -1,10 +1,9 @@
 /* Reading rule files into groups, and replacing the groups of a running engine whole or not at all.
  *
  * A group that is the same in every respect goes on as it is. A group of the same file and name
- * that
- * changed takes over the state of its rules that stayed the same (name and labels); series of rules
- * that are gone get stale markers at its next evaluation. Series of groups that are gone get them
- * two
+ * that changed takes over the state of its rules that stayed the same (name and labels); series of
+ * rules that are gone get stale markers at its next evaluation. Series of groups that are gone get
+ * them two
  * intervals later, unless a renamed group writes them by then. */
 #include "engines/rules/engine_int.h"
 

@@ -1,9 +1,8 @@
 /* The engine: its life, its threads and the slots of its groups.
  *
  * Each thread takes the group whose slot is due first and evaluates it at the slot's time; a group
- * is
- * with one thread at a time. Slots that passed while a group ran, or while the machine slept, are
- * counted as missed and the newest one is evaluated. When the clock steps back by more than an
+ * is with one thread at a time. Slots that passed while a group ran, or while the machine slept,
+ * are counted as missed and the newest one is evaluated. When the clock steps back by more than an
  * interval the slots are laid anew.
  *
  * lock: mu guards the list of groups, their slots and who is busy; a group's own mu its state. */

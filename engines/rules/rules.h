@@ -109,8 +109,7 @@ MUST_USE bool rules_new(const struct rules_config *c, struct tsdb *db, const str
 MUST_USE bool rules_start(struct rules *r, struct err *e);
 /* Reads the files (each pattern a path or a glob, relative to dir) and replaces all groups, or
  * changes nothing when one is not valid. Groups that stay the same keep their state; series of
- * rules
- * that went away get stale markers. */
+ * rules that went away get stale markers. */
 MUST_USE bool rules_load(struct rules *r, const char *dir, const struct str *patterns, uint32_t n,
                          struct err *e);
 /* Stops the threads at the end of what they evaluate. */

@@ -1,6 +1,5 @@
 /* Templates, the functions that Go's text/template always has: comparing, joining, indexing,
- * printing,
- * escaping. Types are compared as strictly as there: 1 and 1.0 are not comparable. */
+ * printing, escaping. Types are compared as strictly as there: 1 and 1.0 are not comparable. */
 #include "engines/rules/tpl_int.h"
 
 #include <math.h>

@@ -4,8 +4,7 @@
  * As promtool does: evaluations are at start, start + evaluation_interval, ... up to the latest
  * eval_time; samples after the last of them are not seen by expressions; a rule that fails ends the
  * test. A hint of counter reset is compared only when both sides have one, since it says how
- * samples
- * were stored rather than what they are. */
+ * samples were stored rather than what they are. */
 #include "engines/rules/rules.h"
 
 #include "base/clock.h"

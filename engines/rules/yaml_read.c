@@ -1,6 +1,5 @@
 /* What rule files and unit-test files share in reading YAML: strict keys with a suggestion,
- * durations,
- * texts, and the collection of problems. */
+ * durations, texts, and the collection of problems. */
 #include "engines/rules/yaml_int.h"
 
 #include <stdarg.h>

@@ -6,15 +6,14 @@
  *
  * The queue is the write-ahead log itself: nothing is written twice, and what waits is bounded by
  * tsdb_config.tap_bytes_max (give it forward_log_bytes). A round is a stretch of the log; it is
- * noted
- * on disk before it is sent, so that a start after kill -9 sends the very same requests again,
- * and the
+ * noted on disk before it is sent, so that a start after kill -9 sends the very same requests
+ * again, and the
  * other side knows them. At least once; the samples of one series leave in the order they were
  * committed. Backfilled and imported samples are not sent.
  *
  * Answers of 5xx and 429, and no answer, are tried again for ever (Retry-After, else growing
- * pauses);
- * other 4xx are counted and left behind; a request refused with 400 is cut in halves first, so that
+ * pauses); other 4xx are counted and left behind; a request refused with 400 is cut in halves
+ * first, so that
  * one bad sample does not take others with it.
  *
  * thread: forward_publish from any; the rest from the owner's. */
@@ -57,8 +56,7 @@ MUST_USE bool forward_config_read(const struct yaml_node *list, const char *dir,
 uint64_t forward_log_bytes(const struct forward_config *c, uint32_t n);
 
 /* write_relabel_configs: rewrites v[0..*n), which has room for cap labels, in place; the result
- * need
- * not be sorted. false: the series is not sent. apply NULL: nothing is rewritten. thread: any,
+ * need not be sorted. false: the series is not sent. apply NULL: nothing is rewritten. thread: any,
  * several at once. */
 struct forward_relabel {
     void *ctx;

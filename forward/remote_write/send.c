@@ -5,9 +5,8 @@
  *     workers:         take a shard, send its requests one after the other, again until they count
  *
  * A series is in one shard of a round, and rounds follow each other, so its samples arrive in
- * order;
- * therefore the number of shards may change from round to round: few when up to date, more when
- * behind. Nothing is dropped for being slow: then the log waits, up to its bound.
+ * order; therefore the number of shards may change from round to round: few when up to date, more
+ * when behind. Nothing is dropped for being slow: then the log waits, up to its bound.
  *
  * What an answer means: 2xx sent; 429, 5xx and none: again; 400: cut in halves, down to the sample
  * that is refused, at most SPLITS_MAX times a shard; other 4xx (and 3xx): left behind, counted. */

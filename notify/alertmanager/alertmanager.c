@@ -1,8 +1,7 @@
 /* Queues of alerts and the threads that empty them.
  *
  * An alert is written as JSON once per queue when it arrives, so that nothing of the rules engine
- * is
- * borrowed. lock: a queue's mu guards its ring and counters; the request is built and sent
+ * is borrowed. lock: a queue's mu guards its ring and counters; the request is built and sent
  * outside. */
 #include "notify/alertmanager/alertmanager.h"
 

@@ -43,8 +43,8 @@ MUST_USE bool notify_am_config_read(const struct yaml_node *node, const char *di
                                     struct notify_am_config *out, struct err *e);
 
 /* Rewrites v[0..*n), which has room for cap labels, in place; need not stay sorted. false: the
- * alert
- * is not sent. entry: UINT32_MAX = alert_relabel_configs of all, else of that entry. apply NULL:
+ * alert is not sent. entry: UINT32_MAX = alert_relabel_configs of all, else of that entry. apply
+ * NULL:
  * nothing is rewritten. thread: any, several at once. */
 struct notify_am_relabel {
     void *ctx;
