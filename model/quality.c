@@ -116,6 +116,12 @@ static uint32_t tenth_of(double score)
     return tenth > 9 ? 9 : tenth;
 }
 
+/* The positives not yet grouped; NULL when there are none, as their array may be. */
+static const struct model_positive *rest_of(const struct groups *it)
+{
+    return it->p < it->positives ? &it->in->positives[it->p] : NULL;
+}
+
 static bool next_equal(struct groups *it, struct group *out)
 {
     const struct model_quality_in *in = it->in;
@@ -124,7 +130,7 @@ static bool next_equal(struct groups *it, struct group *out)
     if (s < 0) {
         return false;
     }
-    *out = (struct group){.p = &in->positives[it->p], .tied = true, .tenth = tenth_of(s)};
+    *out = (struct group){.p = rest_of(it), .tied = true, .tenth = tenth_of(s)};
     for (; it->at < in->scores_count && !(in->scores[it->at] < s); it->at++) {
         out->n++;
     }
@@ -146,6 +152,7 @@ static bool group_next(struct groups *it, struct group *out)
         uint32_t c = (uint32_t)--it->at;
         const struct model_cell *cell = &in->cells[c];
         size_t from = it->p;
+        const struct model_positive *first = rest_of(it);
         while (it->p < it->positives &&
                model_score_cell(in->positives[it->p].score, in->coarse) == c) {
             it->p++;
@@ -155,7 +162,7 @@ static bool group_next(struct groups *it, struct group *out)
         }
         *out = (struct group){.n = (double)cell->n,
                               .score = (double)cell->sum / MODEL_CELL_FIX,
-                              .p = &in->positives[from],
+                              .p = first,
                               .positives = it->p - from,
                               .tied = cell->tag != MODEL_TAG_MIXED};
         model_cell_bounds(c, in->coarse, &out->lo, &out->hi);

@@ -14,29 +14,36 @@ static const struct nhist_side *side_of(const struct hist_iter *it, bool *positi
     return *positive ? &it->h->pos : &it->h->neg;
 }
 
-/* To the end of the side that is walked toward zero; a side whose spans and counts disagree is
- * passed over. */
+/* Whether spans and counts agree and the indexes (*end: behind the last) have a meaning; a side where
+ * they do not is passed over in both directions. */
+static bool sound_side(const struct nhist_side *side, int64_t *end)
+{
+    uint64_t total = 0;
+    bool sound = side->spans_n > 0;
+    *end = 0;
+    for (uint32_t i = 0; i < side->spans_n; i++) {
+        sound = sound && (i == 0 || side->spans[i].offset >= 0);
+        *end += (int64_t)side->spans[i].offset + side->spans[i].length;
+        total += side->spans[i].length;
+        sound = sound && *end <= HIST_IDX_MAX && *end >= -HIST_IDX_MAX;
+    }
+    return sound && total == side->counts_n;
+}
+
+/* To the end of the side that is walked toward zero. */
 static void start_inward(struct hist_iter *it)
 {
     bool positive = false;
     const struct nhist_side *side = side_of(it, &positive);
-    int64_t end = 0;
-    uint64_t total = 0;
-    bool sound = true;
-    for (uint32_t i = 0; i < side->spans_n; i++) {
-        sound = sound && (i == 0 || side->spans[i].offset >= 0);
-        end += (int64_t)side->spans[i].offset + side->spans[i].length;
-        total += side->spans[i].length;
-        sound = sound && end <= HIST_IDX_MAX && end >= -HIST_IDX_MAX;
-    }
-    if (!sound || total != side->counts_n || side->spans_n == 0) {
+    int64_t end;
+    if (!sound_side(side, &end)) {
         it->phase = PHASE_ZERO;
         return;
     }
     it->span = (int32_t)side->spans_n - 1;
     it->in_span = (int32_t)side->spans[it->span].length;
     it->idx = (int32_t)end;
-    it->bucket = (int32_t)total;
+    it->bucket = (int32_t)side->counts_n;
 }
 
 static void init(struct hist_iter *it, const struct nhist *h, bool reverse, bool raw)
@@ -116,9 +123,14 @@ static void fill(const struct hist_iter *it, bool positive, int32_t idx, double 
 static void start_outward(struct hist_iter *it)
 {
     bool positive = false;
+    int64_t end;
     it->phase = PHASE_OUTWARD;
     const struct nhist_side *side = side_of(it, &positive);
-    it->idx = side->spans_n > 0 ? side->spans[0].offset : 0;
+    if (!sound_side(side, &end)) {
+        it->phase = PHASE_END;
+        return;
+    }
+    it->idx = side->spans[0].offset;
     it->span = it->in_span = it->bucket = 0;
 }
 

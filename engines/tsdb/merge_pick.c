@@ -6,9 +6,11 @@
  *
  * A block belongs to the window of a span in which its last sample lies. The blocks of one window
  * are merged into one when the window is over, that is, when a block of a later window exists: then
- * nothing but late samples can come to it. A sample is so written four times in a week. The window
- * of block_ms does not wait for that: EARLY flushed blocks (with the usual ten minutes between
- * flushes, just a window of them) are merged at once, because each block costs a query a search.
+ * nothing but late samples can come to it. A sample is so written four times in a week.
+ *
+ * EARLY flushed blocks (with the usual ten minutes between flushes, just a window of them) are merged
+ * at once, because each block costs a query a search, and whatever their windows: a sender that
+ * catches up with hours writes blocks that hold both its old times and everybody's new ones.
  *
  * Only neighbours by age are merged, and a block longer than the span stops a run: long blocks are
  * not written again for a short one. Spans stop at an eighth of the retention time, so that what is
@@ -60,19 +62,29 @@ static bool window_is_over(const struct block_info *b, uint32_t n, int64_t t_ms,
     return false;
 }
 
-/* EARLY flushed blocks in a row at the run's end. */
-static bool early(const struct block_info *b, struct merge_pick *out)
+/* The flushed blocks from `from` on that may become one. */
+static uint32_t flushed_of(const struct block_info *b, uint32_t n, uint32_t from)
 {
-    uint32_t flushed = 0;
-    while (flushed < out->n && b[out->from + out->n - 1 - flushed].level == 0) {
-        flushed++;
+    uint64_t bytes = 0;
+    uint32_t end = from;
+    while (end < n && end - from < RUN_MAX && b[end].level == 0 &&
+           bytes + b[end].bytes <= BYTES_MAX) {
+        bytes += b[end++].bytes;
     }
-    if (flushed < EARLY) {
-        return false;
+    return end - from;
+}
+
+static bool early(const struct block_info *b, uint32_t n, struct merge_pick *out)
+{
+    uint32_t run = 0;
+    for (uint32_t from = 0; from<n; from += run> 0 ? run : 1) {
+        run = flushed_of(b, n, from);
+        if (run >= EARLY) {
+            *out = (struct merge_pick){.from = from, .n = run, .level = 1};
+            return true;
+        }
     }
-    out->from += out->n - flushed;
-    out->n = flushed;
-    return true;
+    return false;
 }
 
 bool merge_pick(const struct block_info *b, uint32_t n, const struct merge_policy *p,
@@ -91,10 +103,12 @@ bool merge_pick(const struct block_info *b, uint32_t n, const struct merge_polic
                 continue;
             }
             *out = (struct merge_pick){.from = from, .n = run, .level = k + 1};
-            if (p->all || window_is_over(b, n, b[from].max_ms, span_ms) ||
-                (k == 0 && early(b, out))) {
+            if (p->all || window_is_over(b, n, b[from].max_ms, span_ms)) {
                 return true;
             }
+        }
+        if (k == 0 && early(b, n, out)) {
+            return true;
         }
     }
     return false;

@@ -37,6 +37,26 @@ TEST(merge_pick_waits_for_the_window_to_be_over)
     assert_false(merge_pick(b, 0, &p, &pick));
 }
 
+/* A sender catches up with six hours in a minute, and the store's own series are of now: flushed
+ * blocks are long and their windows take turns. */
+TEST(merge_pick_takes_many_flushed_blocks_whatever_their_windows)
+{
+    struct merge_policy p = {.block_ms = 2 * HOUR_MS};
+    struct merge_pick pick = {0};
+    struct block_info b[30];
+    for (uint32_t i = 0; i < 30; i++) {
+        double from = 16 + i * 0.2;
+        b[i] = info(i + 1, 0, from, i % 4 == 1 ? from + 0.2 : 22.5);
+    }
+    assert_true(merge_pick(b, 30, &p, &pick));
+    assert_true(pick.from == 0 && pick.n == 30 && pick.level == 1);
+    b[12].level = 1;
+    assert_true(merge_pick(b, 24, &p, &pick));
+    assert_true(pick.from == 0 && pick.n == 12 && pick.level == 1);
+    b[0].level = 1;
+    assert_false(merge_pick(b, 24, &p, &pick));
+}
+
 TEST(merge_pick_leaves_long_blocks_alone)
 {
     struct merge_policy p = {.block_ms = 2 * HOUR_MS, .all = true};
