@@ -48,7 +48,7 @@ bool buf_ok(const struct buf *b, struct err *e)
     return true;
 }
 
-static char *room_grow(struct buf *b, size_t n)
+char *buf_room_grow(struct buf *b, size_t n)
 {
     size_t want;
     if (b->failed || !size_add(b->n, n, &want) || want > b->bytes_max) {
@@ -71,35 +71,6 @@ static char *room_grow(struct buf *b, size_t n)
     b->p = p;
     b->cap = cap;
     return b->p + b->n;
-}
-
-char *buf_room(struct buf *b, size_t n)
-{
-    if (!b->failed && b->p != NULL && n <= b->cap - b->n) {
-        return b->p + b->n;
-    }
-    return room_grow(b, n);
-}
-
-void buf_add(struct buf *b, const void *p, size_t n)
-{
-    if (n == 0) {
-        return;
-    }
-    char *to = buf_room(b, n);
-    if (to != NULL) {
-        memcpy(to, p, n);
-        b->n += n;
-    }
-}
-
-void buf_char(struct buf *b, char c)
-{
-    char *to = buf_room(b, 1);
-    if (to != NULL) {
-        *to = c;
-        b->n++;
-    }
 }
 
 /* Text of n bytes that is too long for the stack: formatted once more, into memory of its size. */
@@ -283,38 +254,50 @@ static void json_escape(struct buf *b, unsigned char c)
     }
 }
 
-/* Whether all bytes are printable ASCII that JSON takes as it is: eight at a time, by the marks
- * that subtraction leaves in the top bit (Warren, Hacker's Delight, 6-1). */
-static bool json_is_plain(const char *p, size_t n)
+/* Nonzero when a byte of w is not printable ASCII that JSON takes as it is: by the marks that
+ * subtraction leaves in the top bits (Warren, Hacker's Delight, 6-1). */
+static uint64_t json_marks(uint64_t w)
 {
     const uint64_t ones = 0x0101010101010101ULL, tops = ones * 0x80;
-    for (; n >= 8; p += 8, n -= 8) {
+    const uint64_t quote = w ^ ones * '"', slash = w ^ ones * '\\';
+    return (w | (w - ones * 0x20) | (quote - ones) | (slash - ones)) & tops;
+}
+
+/* Copies n bytes to `to`, which has room for 8 at least; false when JSON does not take one as it is. */
+static bool json_copy_plain(char *to, const char *p, size_t n)
+{
+    uint64_t marks = 0;
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8) {
         uint64_t w;
-        memcpy(&w, p, sizeof w);
-        const uint64_t quote = w ^ ones * '"', slash = w ^ ones * '\\';
-        if (((w | (w - ones * 0x20) | (quote - ones) | (slash - ones)) & tops) != 0) {
-            return false;
-        }
+        memcpy(&w, p + i, sizeof w);
+        memcpy(to + i, &w, sizeof w);
+        marks |= json_marks(w);
     }
-    for (; n > 0; p++, n--) {
-        const unsigned char c = (unsigned char)*p;
-        if (c < 0x20 || c >= 0x80 || c == '"' || c == '\\') {
-            return false;
+    if (i < n && n >= 8) { /* the last eight, some of them again */
+        uint64_t w;
+        memcpy(&w, p + n - 8, sizeof w);
+        memcpy(to + n - 8, &w, sizeof w);
+        marks |= json_marks(w);
+    } else if (i < n) {
+        unsigned char rest[8] = {' ', ' ', ' ', ' ', ' ', ' ', ' ', ' '};
+        for (size_t k = 0; k < n; k++) {
+            rest[k] = (unsigned char)p[k];
         }
+        memcpy(to, rest, sizeof rest);
+        marks |= json_marks(get_u64le(rest));
     }
-    return true;
+    return marks == 0;
 }
 
 void buf_json_str(struct buf *b, struct str s)
 {
-    if (json_is_plain(s.p, s.n)) {
-        char *to = s.n < SIZE_MAX - 2 ? buf_room(b, s.n + 2) : NULL;
-        if (to != NULL) {
-            *to = '"';
-            memcpy(to + 1, s.n > 0 ? s.p : "", s.n);
-            to[s.n + 1] = '"';
-            b->n += s.n + 2;
-        }
+    const size_t room = b->failed || b->p == NULL ? 0 : b->cap - b->n;
+    char *to = room > 10 && s.n <= room - 10 ? b->p + b->n : NULL;
+    if (to != NULL && json_copy_plain(to + 1, s.p, s.n)) {
+        to[0] = '"';
+        to[s.n + 1] = '"';
+        b->n += s.n + 2;
         return;
     }
     size_t n_before = b->n;
@@ -390,26 +373,6 @@ void buf_str32(struct buf *b, struct str s)
     b->n += bytes;
 }
 
-/* The next n bytes, or NULL (and failed, for good). */
-static const unsigned char *rd_take(struct rd *r, size_t n)
-{
-    if (r->failed || rd_left(r) < n) {
-        r->failed = true;
-        return NULL;
-    }
-    const unsigned char *p = r->p;
-    if (n > 0) {
-        r->p += n;
-    }
-    return p;
-}
-
-uint8_t rd_u8(struct rd *r)
-{
-    const unsigned char *p = rd_take(r, 1);
-    return p != NULL ? *p : 0;
-}
-
 uint16_t rd_u16le(struct rd *r)
 {
     uint16_t v = 0;
@@ -420,18 +383,6 @@ uint16_t rd_u16le(struct rd *r)
     return v;
 }
 
-uint32_t rd_u32le(struct rd *r)
-{
-    const unsigned char *p = rd_take(r, sizeof(uint32_t));
-    return p != NULL ? get_u32le(p) : 0;
-}
-
-uint64_t rd_u64le(struct rd *r)
-{
-    const unsigned char *p = rd_take(r, sizeof(uint64_t));
-    return p != NULL ? get_u64le(p) : 0;
-}
-
 double rd_f64le(struct rd *r)
 {
     double v = 0.0;
@@ -440,12 +391,6 @@ double rd_f64le(struct rd *r)
         memcpy(&v, p, sizeof v);
     }
     return v;
-}
-
-struct str rd_bytes(struct rd *r, size_t n)
-{
-    const unsigned char *p = rd_take(r, n);
-    return p != NULL ? str_of((const char *)p, n) : str_of(NULL, 0);
 }
 
 struct str rd_str32(struct rd *r)

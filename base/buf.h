@@ -28,16 +28,41 @@ static inline struct str buf_str(const struct buf *b)
 }
 /* ERR_LIMIT when a write did not fit. */
 MUST_USE bool buf_ok(const struct buf *b, struct err *e);
+/* buf_room when the memory there is does not do. */
+char *buf_room_grow(struct buf *b, size_t n);
 /* Room for n more bytes at b->p + b->n, or NULL (and failed). The caller adds to b->n itself. */
-char *buf_room(struct buf *b, size_t n);
+static inline char *buf_room(struct buf *b, size_t n)
+{
+    if (!b->failed && b->p != NULL && n <= b->cap - b->n) {
+        return b->p + b->n;
+    }
+    return buf_room_grow(b, n);
+}
 
-void buf_add(struct buf *b, const void *p, size_t n);
+static inline void buf_add(struct buf *b, const void *p, size_t n)
+{
+    if (n == 0) {
+        return;
+    }
+    char *to = buf_room(b, n);
+    if (to != NULL) {
+        memcpy(to, p, n);
+        b->n += n;
+    }
+}
 static inline void buf_str_add(struct buf *b, struct str s)
 {
     buf_add(b, s.p, s.n);
 }
 #define BUF_LIT(b, literal) buf_add((b), "" literal, sizeof(literal) - 1)
-void buf_char(struct buf *b, char c);
+static inline void buf_char(struct buf *b, char c)
+{
+    char *to = buf_room(b, 1);
+    if (to != NULL) {
+        *to = c;
+        b->n++;
+    }
+}
 void buf_fmt(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void buf_u64(struct buf *b, uint64_t v); /* decimal */
 void buf_i64(struct buf *b, int64_t v);
@@ -56,28 +81,6 @@ void buf_u64le(struct buf *b, uint64_t v);
 void buf_f64le(struct buf *b, double v);
 /* Length as u32le, then the bytes. */
 void buf_str32(struct buf *b, struct str s);
-
-/* A reader over bytes that came from outside: each get moves on, or sets `failed` and returns 0. */
-struct rd {
-    const unsigned char *p, *end;
-    bool failed;
-};
-static inline struct rd rd_of(struct str s)
-{
-    const unsigned char *p = (const unsigned char *)s.p;
-    return (struct rd){p, p ? p + s.n : p, false};
-}
-static inline size_t rd_left(const struct rd *r)
-{
-    return (size_t)(r->end - r->p);
-}
-uint8_t rd_u8(struct rd *r);
-uint16_t rd_u16le(struct rd *r);
-uint32_t rd_u32le(struct rd *r);
-uint64_t rd_u64le(struct rd *r);
-double rd_f64le(struct rd *r);
-struct str rd_bytes(struct rd *r, size_t n);
-struct str rd_str32(struct rd *r); /* length as u32le, then the bytes */
 
 static inline uint32_t get_u32le(const void *p)
 {
@@ -99,6 +102,55 @@ static inline void put_u64le(void *p, uint64_t v)
 {
     memcpy(p, &v, sizeof v);
 }
+/* A reader over bytes that came from outside: each get moves on, or sets `failed` and returns 0. */
+struct rd {
+    const unsigned char *p, *end;
+    bool failed;
+};
+static inline struct rd rd_of(struct str s)
+{
+    const unsigned char *p = (const unsigned char *)s.p;
+    return (struct rd){p, p ? p + s.n : p, false};
+}
+static inline size_t rd_left(const struct rd *r)
+{
+    return (size_t)(r->end - r->p);
+}
+/* The next n bytes, or NULL and failed. */
+static inline const unsigned char *rd_take(struct rd *r, size_t n)
+{
+    if (r->failed || n > rd_left(r)) {
+        r->failed = true;
+        return NULL;
+    }
+    const unsigned char *p = r->p;
+    r->p = n > 0 ? p + n : p; /* nothing is added to NULL */
+    return p;
+}
+static inline uint8_t rd_u8(struct rd *r)
+{
+    const unsigned char *p = rd_take(r, 1);
+    return p != NULL ? *p : 0;
+}
+uint16_t rd_u16le(struct rd *r);
+static inline uint32_t rd_u32le(struct rd *r)
+{
+    const unsigned char *p = rd_take(r, sizeof(uint32_t));
+    return p != NULL ? get_u32le(p) : 0;
+}
+static inline uint64_t rd_u64le(struct rd *r)
+{
+    const unsigned char *p = rd_take(r, sizeof(uint64_t));
+    return p != NULL ? get_u64le(p) : 0;
+}
+double rd_f64le(struct rd *r);
+static inline struct str rd_bytes(struct rd *r, size_t n)
+{
+    const unsigned char *p = rd_take(r, n);
+    return p != NULL ? str_of((const char *)p, n) : str_of(NULL, 0);
+}
+struct str rd_str32(struct rd *r); /* length as u32le, then the bytes */
+
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "on-disk structures are little-endian");
 
 #endif

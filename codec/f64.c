@@ -36,27 +36,35 @@ static void write_exponent(struct buf *b, const char *digits, int n, int point, 
     buf_u64(b, a);
 }
 
-static void write_zeros(struct buf *b, int n)
-{
-    for (int i = 0; i < n; i++) {
-        buf_char(b, '0');
-    }
-}
-
 static void write_plain(struct buf *b, const char *digits, int n, int point)
 {
-    if (point <= 0) {
-        BUF_LIT(b, "0.");
-        write_zeros(b, -point);
-        buf_add(b, digits, (size_t)n);
-    } else if (point >= n) {
-        buf_add(b, digits, (size_t)n);
-        write_zeros(b, point - n);
-    } else {
-        buf_add(b, digits, (size_t)point);
-        buf_char(b, '.');
-        buf_add(b, digits + point, (size_t)(n - point));
+    const size_t before = point <= 0 ? (size_t)-point : 0; /* zeros after the point */
+    const size_t after = point > n ? (size_t)(point - n) : 0;
+    const size_t bytes = (size_t)n + before + after + 2;
+    char *to = buf_room(b, bytes);
+    if (to == NULL) {
+        return;
     }
+    char *p = to;
+    if (point <= 0) {
+        memcpy(p, "0.", 2);
+        memset(p + 2, '0', before);
+        p += 2 + before;
+        memcpy(p, digits, (size_t)n);
+        p += n;
+    } else {
+        const size_t whole = (size_t)(point < n ? point : n);
+        memcpy(p, digits, whole);
+        p += whole;
+        memset(p, '0', after);
+        p += after;
+        if (point < n) {
+            *p++ = '.';
+            memcpy(p, digits + point, (size_t)(n - point));
+            p += n - point;
+        }
+    }
+    b->n += (size_t)(p - to);
 }
 
 void f64_write(struct buf *b, double v, enum f64_style style)

@@ -65,10 +65,34 @@ void promql_nhist_json(const struct nhist *h, struct buf *out)
     buf_str_add(out, some ? STR("]}") : STR("}"));
 }
 
-static void write_sample(const struct promql_sample *s, struct buf *out)
+/* The texts of the times written before, by their place in the series: those of a range's steps are
+ * the same in each. */
+#define TIME_TEXTS 256
+
+struct time_text {
+    int64_t t_ms;
+    uint32_t n; /* 0 = empty */
+    char text[24];
+};
+
+static void write_time(struct time_text *texts, uint32_t place, int64_t t_ms, struct buf *out)
 {
-    buf_char(out, '[');
-    promql_json_time(s->t_ms, out);
+    struct time_text *x = &texts[place % TIME_TEXTS];
+    if (x->n > 0 && x->t_ms == t_ms) {
+        buf_add(out, x->text, x->n);
+        return;
+    }
+    const size_t from = out->n;
+    promql_json_time(t_ms, out);
+    if (!out->failed && out->n - from <= sizeof x->text) {
+        x->t_ms = t_ms;
+        x->n = (uint32_t)(out->n - from);
+        memcpy(x->text, out->p + from, x->n);
+    }
+}
+
+static void write_value(const struct promql_sample *s, struct buf *out)
+{
     buf_char(out, ',');
     if (s->h) {
         promql_nhist_json(s->h, out);
@@ -78,9 +102,16 @@ static void write_sample(const struct promql_sample *s, struct buf *out)
     buf_char(out, ']');
 }
 
+static void write_sample(const struct promql_sample *s, struct buf *out)
+{
+    buf_char(out, '[');
+    promql_json_time(s->t_ms, out);
+    write_value(s, out);
+}
+
 /* The samples of one kind as a list; nothing when there are none. */
 static void write_samples(const struct promql_series *s, bool histograms, const char *name,
-                          struct buf *out)
+                          struct time_text *texts, struct buf *out)
 {
     bool some = false;
     for (uint32_t i = 0; i < s->n; i++) {
@@ -90,7 +121,9 @@ static void write_samples(const struct promql_series *s, bool histograms, const 
             } else {
                 buf_fmt(out, ",\"%s\":[", name);
             }
-            write_sample(&s->samples[i], out);
+            buf_char(out, '[');
+            write_time(texts, i, s->samples[i].t_ms, out);
+            write_value(&s->samples[i], out);
             some = true;
         }
     }
@@ -99,7 +132,8 @@ static void write_samples(const struct promql_series *s, bool histograms, const 
     }
 }
 
-static void write_series(const struct promql_series *s, bool matrix, struct buf *out)
+static void write_series(const struct promql_series *s, bool matrix, struct time_text *texts,
+                         struct buf *out)
 {
     BUF_LIT(out, "{\"metric\":{");
     for (uint32_t i = 0; i < s->labels.n; i++) {
@@ -112,8 +146,8 @@ static void write_series(const struct promql_series *s, bool matrix, struct buf 
     }
     BUF_LIT(out, "}");
     if (matrix) {
-        write_samples(s, false, "values", out);
-        write_samples(s, true, "histograms", out);
+        write_samples(s, false, "values", texts, out);
+        write_samples(s, true, "histograms", texts, out);
     } else if (s->n > 0) {
         buf_str_add(out, s->samples[0].h ? STR(",\"histogram\":") : STR(",\"value\":"));
         write_sample(&s->samples[0], out);
@@ -128,6 +162,10 @@ void promql_result_json(const struct promql_result *r, struct buf *out)
                                         [PROMQL_VECTOR] = "vector",
                                         [PROMQL_MATRIX] = "matrix",
                                         [PROMQL_STRING] = "string"};
+    struct time_text texts[TIME_TEXTS];
+    for (uint32_t i = 0; i < TIME_TEXTS; i++) {
+        texts[i].n = 0;
+    }
     buf_fmt(out, "\"resultType\":\"%s\",\"result\":", names[r->type]);
     if (r->type == PROMQL_SCALAR) {
         write_sample(&r->scalar, out);
@@ -143,7 +181,7 @@ void promql_result_json(const struct promql_result *r, struct buf *out)
         if (i > 0) {
             BUF_LIT(out, ",");
         }
-        write_series(&r->series[i], r->type == PROMQL_MATRIX, out);
+        write_series(&r->series[i], r->type == PROMQL_MATRIX, texts, out);
     }
     BUF_LIT(out, "]");
 }

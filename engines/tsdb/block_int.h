@@ -86,6 +86,8 @@ void block_close(struct block *b);
 /* Gives back the memory of pages that were read: they stay in the system's cache. For whoever walks
  * over whole blocks once, as merging does. */
 void block_cool(const struct block *b);
+/* The same without the directory, which a merge goes on looking into. */
+void block_cool_data(const struct block *b);
 const struct block_info *block_info(const struct block *b);
 /* Columns of a series: first index and count in the directory; 0 when absent. hint: the last answer
  * for a smaller id, for ascending walks (0 at first). */
@@ -111,5 +113,15 @@ void block_cursor_free(struct block_cursor *c);
 MUST_USE bool block_read(struct block *b, struct block_cursor *c, uint32_t i, const int64_t **t,
                          double *v, struct nhist **h, struct arena *hists, int64_t *st,
                          struct err *e);
+
+struct block_span {
+    const int64_t *t; /* borrows the cursor until the next call */
+    uint32_t n;
+};
+/* The samples of column i in [from_ms, to_ms]: v, h and st get out->n of them, and need the room of
+ * the whole column. Decodes no more floats than it must (col_values_decode_part). */
+MUST_USE bool block_read_part(struct block *b, struct block_cursor *c, uint32_t i, int64_t from_ms,
+                              int64_t to_ms, struct block_span *out, double *v, struct nhist **h,
+                              struct arena *hists, int64_t *st, struct err *e);
 
 #endif

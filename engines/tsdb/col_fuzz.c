@@ -34,6 +34,11 @@ static void values_survive(struct world *w, const double *ref, uint32_t n)
     memcpy(copy, w->out.p, w->out.n);
     ASSERT(col_values_decode(w->s, str_of(copy, w->out.n), ref, n, w->v2, &e));
     ASSERT(memcmp(w->v, w->v2, n * sizeof(double)) == 0);
+    const uint32_t lo = n / 2 + n % 7 < n ? n / 2 + n % 7 : 0;
+    const uint32_t hi = n - n % 5 > lo ? n - n % 5 : n;
+    ASSERT(col_values_decode_part(w->s, str_of(copy, w->out.n), ref != NULL ? ref + lo : NULL, n,
+                                  lo, hi, w->v2, &e));
+    ASSERT(memcmp(w->v + lo, w->v2, (hi - lo) * sizeof(double)) == 0);
     free(copy);
 }
 
@@ -71,6 +76,12 @@ static void decode(struct world *w, unsigned mode, struct str bytes, uint32_t n)
     bool ok;
     if (mode <= 1) {
         ok = col_values_decode(w->s, bytes, mode == 1 ? w->ref : NULL, n, w->v, &e);
+        if (n > 0) {
+            const uint32_t lo = (uint32_t)bytes.n % n;
+            const uint32_t hi = lo + n / 3 < n ? lo + n / 3 : n;
+            (void)col_values_decode_part(w->s, bytes, mode == 1 ? w->ref + lo : NULL, n, lo, hi,
+                                         w->v2, &e);
+        }
     } else if (mode == 2) {
         ok = col_ints_decode(w->s, bytes, n, w->i, &e);
     } else if (mode == 3) {

@@ -35,6 +35,12 @@ bool col_values_uses_ref(struct str bytes);
 /* v has room for n + COL_SLACK. */
 MUST_USE bool col_values_decode(struct col_scratch *s, struct str bytes, const double *ref,
                                 uint32_t n, double *v, struct err *e);
+/* Values [lo, hi) of the n alone, into v[0..hi - lo) with COL_SLACK; ref: the neighbour's [lo, hi).
+ * Costs about hi - lo values where each stands alone, the smaller of hi and n - lo where they are
+ * sums, and all n where they are entropy coded. */
+MUST_USE bool col_values_decode_part(struct col_scratch *s, struct str bytes, const double *ref,
+                                     uint32_t n, uint32_t lo, uint32_t hi, double *v,
+                                     struct err *e);
 
 /* Any int64 (start timestamps; 0 = none). */
 MUST_USE bool col_ints_encode(struct col_scratch *s, const int64_t *v, uint32_t n, struct buf *out,

@@ -65,13 +65,14 @@ bool col_ints_decode(struct col_scratch *s, struct str bytes, uint32_t n, int64_
         }
     } else if ((first & (COL_INTS | COL_REF | COL_EXCEPTIONS)) == COL_INTS) {
         unsigned meaning = rd_u8(&in);
-        if (in.failed || n == 0 || (meaning & ~(unsigned)COL_UNIT) != 0) {
+        if (in.failed || n == 0 || (meaning & ~(unsigned)(COL_UNIT | COL_LAST)) != 0) {
             return col_corrupt(e, "meaning");
         }
-        if (!col_steps_read(s, &in, first, meaning, n, e)) {
+        int64_t *m;
+        if (!col_steps_read(s, &in, first, meaning, n, 0, n, &m, e)) {
             return false;
         }
-        memcpy(v, s->ints[0], n * sizeof *v);
+        memcpy(v, m, n * sizeof *v);
     } else {
         return col_corrupt(e, "unknown codec");
     }

@@ -48,6 +48,7 @@ enum col_meaning {
     COL_BITS = 31, /* value = the bits, rotated left by one */
     COL_MEANING_MASK = 31,
     COL_UNIT = 32, /* a unit follows */
+    COL_LAST = 64, /* the last sum follows */
 };
 
 /* Vectors of four. Loops over them may run into the slack of our own arrays, not of the
@@ -188,9 +189,10 @@ void col_plan(struct col_scratch *s, const int64_t *r, uint32_t n, struct col_pl
  * COL_PATCHES. r is used up. */
 unsigned char *col_resid_write(struct col_scratch *s, int64_t *r, uint32_t n, unsigned char *to,
                                unsigned *first);
-/* out has room for n + COL_SLACK. */
+/* Residuals [lo, hi) of the n: *out says where in `room`, which has COL_SLACK more than n, they are.
+ * `in` moves past all of them. */
 MUST_USE bool col_resid_read(struct col_scratch *s, struct rd *in, unsigned first, uint32_t n,
-                             int64_t *out, struct err *e);
+                             uint32_t lo, uint32_t hi, int64_t *room, int64_t **out, struct err *e);
 
 /* --- col_steps.c ------------------------------------------------------------------------------ */
 
@@ -199,8 +201,9 @@ MUST_USE bool col_resid_read(struct col_scratch *s, struct rd *in, unsigned firs
  * may use all 64 bits. Returns the end. */
 unsigned char *col_steps_write(struct col_scratch *s, uint32_t n, unsigned meaning, bool wraps,
                                bool ref, unsigned char *to, unsigned *first);
-/* The other way, after the second byte was read: into s->ints[0]; ref as integers in s->ints[1]. */
+/* The other way, after the second byte was read: integers [lo, hi), *m says where in s->ints[0]; the
+ * neighbour's [lo, hi) as integers in s->ints[1]. */
 MUST_USE bool col_steps_read(struct col_scratch *s, struct rd *in, unsigned first, unsigned meaning,
-                             uint32_t n, struct err *e);
+                             uint32_t n, uint32_t lo, uint32_t hi, int64_t **m, struct err *e);
 
 #endif

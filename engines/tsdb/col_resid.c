@@ -119,23 +119,34 @@ unsigned char *col_resid_write(struct col_scratch *s, int64_t *r, uint32_t n, un
 
 /* --- decoding --------------------------------------------------------------------------------- */
 
-/* Bytes of n x w bits, copied to where reading behind their end does no harm; NULL when short. */
-static const unsigned char *padded(struct col_scratch *s, struct rd *in, size_t bytes)
+/* Numbers [lo, hi) of the n that are packed with w bits, each plus base: from *out on, in `room`. The
+ * bits are copied to where reading behind their end does no harm. */
+static bool get_packed(struct col_scratch *s, struct rd *in, uint32_t n, unsigned w, uint32_t lo,
+                       uint32_t hi, uint64_t base, int64_t *room, int64_t **out)
 {
-    if (in->failed || rd_left(in) < bytes) {
-        return NULL;
+    const unsigned char *bits = rd_take(in, col_packed_bytes(n, w));
+    const uint32_t whole = lo & ~7u; /* eight numbers end with a byte */
+    const size_t skip = (size_t)(whole / 8) * w;
+    *out = room + (lo - whole);
+    if (bits == NULL) {
+        return false;
     }
+    if (hi <= lo) {
+        return true;
+    }
+    const size_t bytes = col_packed_bytes(hi, w) - skip;
     ASSERT(bytes + COL_SLACK <= s->room_bytes);
-    memcpy(s->room, in->p, bytes);
-    in->p += bytes;
-    return s->room;
+    memcpy(s->room, bits + skip, bytes);
+    col_unpack(s->room, hi - whole, w, base, room);
+    return true;
 }
 
-static bool get_frames(struct col_scratch *s, struct rd *in, uint32_t n, int64_t *out,
-                       struct err *e)
+/* Whole frames; those without a number of [lo, hi) are passed over. */
+static bool get_frames(struct col_scratch *s, struct rd *in, uint32_t n, uint32_t lo, uint32_t hi,
+                       int64_t *room, struct err *e)
 {
-    unsigned char widths[COL_FRAMES_MAX];
-    uint64_t lows[COL_FRAMES_MAX];
+    uint64_t *widths = s->frame_hi;
+    uint64_t *lows = s->frame_lo;
     uint64_t base = (uint64_t)col_unzigzag(col_get_varint(in));
     for (uint32_t f = 0; f * COL_FRAME < n; f++) {
         widths[f] = rd_u8(in);
@@ -145,17 +156,21 @@ static bool get_frames(struct col_scratch *s, struct rd *in, uint32_t n, int64_t
         }
     }
     for (uint32_t f = 0; f * COL_FRAME < n; f++) {
-        uint32_t count = n - f * COL_FRAME < COL_FRAME ? n - f * COL_FRAME : COL_FRAME;
-        const unsigned char *bits = padded(s, in, col_packed_bytes(count, widths[f]));
-        if (bits == NULL) {
+        uint32_t from = f * COL_FRAME;
+        uint32_t count = n - from < COL_FRAME ? n - from : COL_FRAME;
+        bool used = from < hi && from + count > lo;
+        int64_t *out;
+        if (!get_packed(s, in, count, (unsigned)widths[f], 0, used ? count : 0, base + lows[f],
+                        room + from, &out)) {
             return col_corrupt(e, "frame is short");
         }
-        col_unpack(bits, count, widths[f], base + lows[f], out + f * COL_FRAME);
     }
     return true;
 }
 
-static bool apply_patches(struct rd *in, uint64_t base, uint32_t n, int64_t *out)
+/* out: those from lo on, up to hi. */
+static bool apply_patches(struct rd *in, uint64_t base, uint32_t n, uint32_t lo, uint32_t hi,
+                          int64_t *out)
 {
     uint64_t at = 0;
     uint64_t patches = col_get_varint(in);
@@ -166,17 +181,21 @@ static bool apply_patches(struct rd *in, uint64_t base, uint32_t n, int64_t *out
             return false;
         }
         at += gap;
-        out[at++] = (int64_t)(base + d);
+        if (at >= lo && at < hi) {
+            out[at - lo] = (int64_t)(base + d);
+        }
+        at++;
     }
     return !in->failed;
 }
 
-bool col_resid_read(struct col_scratch *s, struct rd *in, unsigned first, uint32_t n, int64_t *out,
-                    struct err *e)
+bool col_resid_read(struct col_scratch *s, struct rd *in, unsigned first, uint32_t n, uint32_t lo,
+                    uint32_t hi, int64_t *room, int64_t **out, struct err *e)
 {
     unsigned coder = (first >> COL_CODER_SHIFT) & 3;
     if (coder == COL_FRAMES) {
-        return (first & COL_PATCHES) == 0 ? get_frames(s, in, n, out, e)
+        *out = room + lo;
+        return (first & COL_PATCHES) == 0 ? get_frames(s, in, n, lo, hi, room, e)
                                           : col_corrupt(e, "patched frames");
     }
     if (coder != COL_PACKED && coder != COL_SYMBOLS) {
@@ -187,13 +206,17 @@ bool col_resid_read(struct col_scratch *s, struct rd *in, unsigned first, uint32
     if (in->failed || width > 64 || (coder == COL_SYMBOLS && width == 64)) {
         return col_corrupt(e, "width");
     }
-    const unsigned char *bits = padded(s, in, col_packed_bytes(n, width));
-    if (bits == NULL) {
+    const uint32_t from = coder == COL_SYMBOLS ? 0 : lo; /* one symbol needs the one before */
+    const uint32_t to = coder == COL_SYMBOLS ? n : hi;
+    if (!get_packed(s, in, n, width, from, to, base, room, out)) {
         return col_corrupt(e, "packed bits are short");
     }
-    col_unpack(bits, n, width, base, out);
-    if (coder == COL_SYMBOLS && !col_ans_read(s, in, n, width, out, e)) {
-        return false;
+    if (coder == COL_SYMBOLS) {
+        if (!col_ans_read(s, in, n, width, room, e)) {
+            return false;
+        }
+        *out = room + lo;
     }
-    return (first & COL_PATCHES) == 0 || apply_patches(in, base, n, out) || col_corrupt(e, "patch");
+    return (first & COL_PATCHES) == 0 || apply_patches(in, base, n, lo, hi, *out) ||
+           col_corrupt(e, "patch");
 }

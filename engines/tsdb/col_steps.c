@@ -1,9 +1,10 @@
 /* Integers as residuals: what is left of them after a common unit, the neighbour's integers or the
  * integers before are taken away.
  *
- *     u8      meaning (col_values.c), COL_UNIT
+ *     u8      meaning (col_values.c), COL_UNIT, COL_LAST
  *     zigzag  first integer (with COL_REF: its distance to the neighbour's); least one with order 0
  *     varint  unit, with COL_UNIT
+ *     zigzag  last q, with COL_LAST: order 1 can then be read from the end
  *     zigzag  first step in units, with order 2
  *     residuals of q (order 0), of its differences (1), of their differences (2), where
  *     integer = first + unit * q (+ the neighbour's); a column of order k has n - k residuals
@@ -16,6 +17,7 @@
 
 #define PAIRS_MAX 48
 #define ORDER_MAX 2
+#define LAST_FROM 64 /* shorter columns are not worth their last sum */
 
 /* Greatest unit of all distances from the first integer; 1 = none. */
 static uint64_t find_unit(const int64_t *m, uint32_t n, bool wraps)
@@ -134,6 +136,16 @@ static int64_t from_least(int64_t *q, uint32_t n)
     return least;
 }
 
+/* A varint before the bytes [from, end), which move; their new end. */
+static unsigned char *put_before(unsigned char *from, unsigned char *end, uint64_t v)
+{
+    unsigned char text[COL_VARINT_BYTES_MAX];
+    const size_t n = (size_t)(col_put_varint(text, v) - text);
+    memmove(from + n, from, (size_t)(end - from));
+    memcpy(from, text, n);
+    return end + n;
+}
+
 unsigned char *col_steps_write(struct col_scratch *s, uint32_t n, unsigned meaning, bool wraps,
                                bool ref, unsigned char *to, unsigned *first)
 {
@@ -167,19 +179,25 @@ unsigned char *col_steps_write(struct col_scratch *s, uint32_t n, unsigned meani
     if (order == 0) {
         start = col_add(start, (int64_t)(unit * (uint64_t)from_least(q, n)));
     }
-    *to++ = (unsigned char)(meaning | (unit > 1 ? COL_UNIT : 0));
+    unsigned char *second = to++;
+    *second = (unsigned char)(meaning | (unit > 1 ? COL_UNIT : 0));
     to = col_put_varint(to, col_zigzag(start));
     if (unit > 1) {
         to = col_put_varint(to, unit);
     }
+    const int64_t last = q[n - 1];
     differences(q, n, order);
     if (order == 2) {
         to = col_put_varint(to, col_zigzag(q[1]));
     }
     unsigned coder;
-    to = col_resid_write(s, q + order, n - order, to, &coder);
+    unsigned char *end = col_resid_write(s, q + order, n - order, to, &coder);
     *first |= order << COL_ORDER_SHIFT | coder;
-    return to;
+    if (order == 1 && n >= LAST_FROM && (coder >> COL_CODER_SHIFT & 3) != COL_SYMBOLS) {
+        *second |= COL_LAST;
+        end = put_before(to, end, col_zigzag(last));
+    }
+    return end;
 }
 
 /* Running sums of start and unit * x[0..n). Two halves at once, because each sum waits for the one
@@ -209,44 +227,118 @@ COL_CLONES static void running_sums(uint64_t *x, uint32_t n, uint64_t start, uin
     }
 }
 
-/* The orders undone: q[0] of orders 1 and 2 is 0, q[1] of order 2 the first step. */
-static void sum_up(int64_t *q, uint32_t n, unsigned order, uint64_t start, uint64_t unit)
+COL_CLONES static void scale_up(uint64_t *x, uint32_t n, uint64_t start, uint64_t unit)
 {
-    uint64_t *x = (uint64_t *)q;
-    if (order == 0) {
-        for (uint32_t i = 0; i < n; i++) {
-            x[i] = start + unit * x[i];
-        }
-        return;
+    for (uint32_t i = 0; i < n; i++) {
+        x[i] = start + unit * x[i];
     }
+}
+
+COL_CLONES static uint64_t sum_of(const uint64_t *x, uint32_t n)
+{
+    col_v4u sum = {0};
+    uint64_t rest = 0;
+    uint32_t i = 0;
+    for (; i + 4 <= n; i += 4) {
+        sum += *(const col_v4u *)(x + i);
+    }
+    for (; i < n; i++) {
+        rest += x[i];
+    }
+    return sum[0] + sum[1] + sum[2] + sum[3] + rest;
+}
+
+COL_CLONES static void add_neighbour(int64_t *m, const int64_t *ref, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i += 4) {
+        *(col_v4u *)(m + i) += *(const col_v4u *)(ref + i);
+    }
+}
+
+/* What the bytes before the residuals say. */
+struct head {
+    unsigned order;
+    bool has_last;
+    uint64_t start, unit, last;
+    int64_t step; /* the first, of order 2 */
+};
+
+static bool head_read(struct rd *in, unsigned first, unsigned meaning, uint32_t n, struct head *h,
+                      struct err *e)
+{
+    *h = (struct head){.order = (first >> COL_ORDER_SHIFT) & 3,
+                       .has_last = (meaning & COL_LAST) != 0};
+    h->start = (uint64_t)col_unzigzag(col_get_varint(in));
+    h->unit = (meaning & COL_UNIT) != 0 ? col_get_varint(in) : 1;
+    h->last = h->has_last ? (uint64_t)col_unzigzag(col_get_varint(in)) : 0;
+    if (in->failed || h->order > ORDER_MAX || h->order >= n || h->unit == 0 ||
+        (h->has_last && h->order != 1)) {
+        return col_corrupt(e, "head");
+    }
+    h->step = h->order == 2 ? col_unzigzag(col_get_varint(in)) : 0;
+    return true;
+}
+
+/* Order 1 from the end: the last sum less all differences behind lo is the one at lo. */
+static bool read_tail(struct col_scratch *s, struct rd *in, unsigned first, const struct head *h,
+                      uint32_t n, uint32_t lo, uint32_t hi, int64_t **m, struct err *e)
+{
+    int64_t *r;
+    if (!col_resid_read(s, in, first, n - 1, lo, n - 1, s->ints[0] + 1, &r, e)) {
+        return false;
+    }
+    uint64_t *x = (uint64_t *)r - 1; /* q[lo], and the differences behind it */
+    const uint64_t at_lo = h->last - sum_of(x + 1, n - 1 - lo);
     x[0] = 0;
-    if (order == 2) {
-        running_sums(x, n, 0, 1);
+    running_sums(x, hi - lo, h->start + h->unit * at_lo, h->unit);
+    *m = (int64_t *)x;
+    return true;
+}
+
+/* Orders 1 and 2 from the first one on: q[0] is 0, q[1] of order 2 the first step. */
+static bool read_sums(struct col_scratch *s, struct rd *in, unsigned first, const struct head *h,
+                      uint32_t n, uint32_t hi, struct err *e)
+{
+    int64_t *q = s->ints[0];
+    int64_t *r;
+    const uint32_t need = hi > h->order ? hi - h->order : 0;
+    if (!col_resid_read(s, in, first, n - h->order, 0, need, q + h->order, &r, e)) {
+        return false;
     }
-    running_sums(x, n, start, unit);
+    q[0] = 0;
+    if (h->order == 2) {
+        q[1] = h->step;
+        running_sums((uint64_t *)q, hi, 0, 1);
+    }
+    running_sums((uint64_t *)q, hi, h->start, h->unit);
+    return true;
 }
 
 bool col_steps_read(struct col_scratch *s, struct rd *in, unsigned first, unsigned meaning,
-                    uint32_t n, struct err *e)
+                    uint32_t n, uint32_t lo, uint32_t hi, int64_t **m, struct err *e)
 {
-    int64_t *q = s->ints[0];
-    unsigned order = (first >> COL_ORDER_SHIFT) & 3;
-    uint64_t start = (uint64_t)col_unzigzag(col_get_varint(in));
-    uint64_t unit = (meaning & COL_UNIT) != 0 ? col_get_varint(in) : 1;
-    if (in->failed || order > ORDER_MAX || order >= n || unit == 0) {
-        return col_corrupt(e, "head");
-    }
-    if (order == 2) {
-        q[1] = col_unzigzag(col_get_varint(in));
-    }
-    if (!col_resid_read(s, in, first, n - order, q + order, e)) {
+    struct head h;
+    ASSERT(lo < hi && hi <= n);
+    if (!head_read(in, first, meaning, n, &h, e)) {
         return false;
     }
-    sum_up(q, n, order, start, unit);
-    if ((first & COL_REF) != 0) {
-        for (uint32_t i = 0; i < n; i += 4) {
-            *(col_v4u *)(q + i) += *(const col_v4u *)(s->ints[1] + i);
+    if (h.order == 0) {
+        if (!col_resid_read(s, in, first, n, lo, hi, s->ints[0], m, e)) {
+            return false;
         }
+        scale_up((uint64_t *)*m, hi - lo, h.start, h.unit);
+    } else if (h.has_last && n - lo < hi) {
+        if (!read_tail(s, in, first, &h, n, lo, hi, m, e)) {
+            return false;
+        }
+    } else {
+        if (!read_sums(s, in, first, &h, n, hi, e)) {
+            return false;
+        }
+        *m = s->ints[0] + lo;
+    }
+    if ((first & COL_REF) != 0) {
+        add_neighbour(*m, s->ints[1], hi - lo);
     }
     return true;
 }

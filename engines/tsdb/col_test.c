@@ -30,6 +30,32 @@ static void world_release(struct world *w)
     assert_int_equal(w->mem.bytes, 0);
 }
 
+/* Every part of a short column, and some of a long one, is what stands there in the whole. */
+static void parts_are(struct world *w, struct str column, const double *v, const double *ref,
+                      uint32_t n)
+{
+    struct err e = {0};
+    struct rng r;
+    rng_init(&r, n);
+    double *back = malloc((n + COL_SLACK) * sizeof *back);
+    const uint32_t tries = n < 12 ? n * n : 40;
+    for (uint32_t i = 0; i < tries; i++) {
+        uint32_t lo = n < 12 ? i % n : (uint32_t)rng_below(&r, n);
+        uint32_t hi = lo + 1 + (n < 12 ? i / n : (uint32_t)rng_below(&r, n - lo));
+        hi = hi > n || i % 5 == 4 ? n : hi;
+        lo = i % 5 == 3 ? 0 : lo;
+        if (!col_values_decode_part(w->s, column, ref != NULL ? ref + lo : NULL, n, lo, hi, back,
+                                    &e)) {
+            fail_msg("%s", e.msg);
+        }
+        if (memcmp(back, v + lo, (hi - lo) * sizeof *v) != 0) {
+            fail_msg("values [%u, %u) of %u came back as others", lo, hi, n);
+        }
+    }
+    assert_true(col_values_decode_part(w->s, column, ref, n, 0, 0, back, &e));
+    free(back);
+}
+
 /* Encodes, decodes, compares every bit; returns the bytes of the column. The input of the decoder
  * lies in a block of its exact size, so that the address sanitizer sees a read behind it. */
 static size_t survives(struct world *w, const double *v, const double *ref, uint32_t n)
@@ -52,6 +78,7 @@ static size_t survives(struct world *w, const double *v, const double *ref, uint
         }
     }
     assert_true(bytes <= 1 + n * sizeof *v);
+    parts_are(w, column, v, needed, n);
     free(exact);
     free(back);
     return bytes;

@@ -381,7 +381,9 @@ COL_CLONES static void from_integers(const int64_t *m, uint32_t n, unsigned mean
     }
 }
 
-static bool get_exceptions(struct rd *in, uint32_t n, double *v, struct err *e)
+/* v: the places from lo on, up to hi. */
+static bool get_exceptions(struct rd *in, uint32_t n, uint32_t lo, uint32_t hi, double *v,
+                           struct err *e)
 {
     uint64_t runs = col_get_varint(in);
     uint64_t at = 0;
@@ -401,59 +403,84 @@ static bool get_exceptions(struct rd *in, uint32_t n, double *v, struct err *e)
         }
         at += head;
         for (uint64_t end = at + length; at <= end; at++) {
-            v[at] = x;
+            if (at >= lo && at < hi) {
+                v[at - lo] = x;
+            }
         }
     }
     return true;
 }
 
 static bool decode_ints(struct col_scratch *s, struct rd *in, unsigned first, const double *ref,
-                        uint32_t n, double *v, struct err *e)
+                        uint32_t n, uint32_t lo, uint32_t hi, double *v, struct err *e)
 {
     unsigned second = rd_u8(in);
     unsigned meaning = second & COL_MEANING_MASK;
-    if (in->failed || n == 0 || (meaning >= COL_SCALES && meaning != COL_BITS) ||
-        second > (COL_MEANING_MASK | COL_UNIT)) {
+    int64_t *m;
+    if (in->failed || (meaning >= COL_SCALES && meaning != COL_BITS) ||
+        second > (COL_MEANING_MASK | COL_UNIT | COL_LAST)) {
         return col_corrupt(e, "meaning");
     }
     if ((first & COL_REF) != 0) {
         if (ref == NULL) {
             return col_corrupt(e, "the neighbour is missing");
         }
-        ref_integers(ref, n, s->ints[1]);
+        ref_integers(ref, hi - lo, s->ints[1]);
     }
-    if (!col_steps_read(s, in, first, second, n, e)) {
+    if (!col_steps_read(s, in, first, second, n, lo, hi, &m, e)) {
         return false;
     }
-    from_integers(s->ints[0], n, meaning, v);
-    return (first & COL_EXCEPTIONS) == 0 || get_exceptions(in, n, v, e);
+    from_integers(m, hi - lo, meaning, v);
+    return (first & COL_EXCEPTIONS) == 0 || get_exceptions(in, n, lo, hi, v, e);
 }
 
-bool col_values_decode(struct col_scratch *s, struct str bytes, const double *ref, uint32_t n,
-                       double *v, struct err *e)
+static void get_raw(struct rd *in, uint32_t n, uint32_t lo, uint32_t hi, double *v)
+{
+    const unsigned char *raw = rd_take(in, n * sizeof *v);
+    if (raw != NULL && hi > lo) {
+        memcpy(v, raw + lo * sizeof *v, (hi - lo) * sizeof *v);
+    }
+}
+
+static void get_constant(struct rd *in, bool whole, uint32_t n, double *v)
+{
+    const double x = whole ? (double)col_unzigzag(col_get_varint(in)) : rd_f64le(in);
+    for (uint32_t i = 0; i < n; i++) {
+        v[i] = x;
+    }
+}
+
+bool col_values_decode_part(struct col_scratch *s, struct str bytes, const double *ref, uint32_t n,
+                            uint32_t lo, uint32_t hi, double *v, struct err *e)
 {
     struct rd in = rd_of(bytes);
-    double x = 0.0;
+    ASSERT(lo <= hi && hi <= n);
     if (!col_scratch_room(s, n, e)) {
         return false;
     }
     unsigned first = rd_u8(&in);
     if ((first & COL_INTS) != 0) {
-        if (!decode_ints(s, &in, first, ref, n, v, e)) {
+        if (n == 0) {
+            return col_corrupt(e, "meaning");
+        }
+        if (lo == hi) { /* nothing is asked for */
+            return true;
+        }
+        if (!decode_ints(s, &in, first, ref, n, lo, hi, v, e)) {
             return false;
         }
     } else if (first == COL_RAW) {
-        struct str raw = rd_bytes(&in, n * sizeof *v);
-        if (raw.n > 0) {
-            memcpy(v, raw.p, raw.n);
-        }
+        get_raw(&in, n, lo, hi, v);
     } else if (first == COL_CONST || first == COL_CONST_INT) {
-        x = first == COL_CONST ? rd_f64le(&in) : (double)col_unzigzag(col_get_varint(&in));
-        for (uint32_t i = 0; i < n; i++) {
-            v[i] = x;
-        }
+        get_constant(&in, first == COL_CONST_INT, hi - lo, v);
     } else {
         return col_corrupt(e, "unknown codec");
     }
     return (!in.failed && rd_left(&in) == 0) || col_corrupt(e, "length");
+}
+
+bool col_values_decode(struct col_scratch *s, struct str bytes, const double *ref, uint32_t n,
+                       double *v, struct err *e)
+{
+    return col_values_decode_part(s, bytes, ref, n, 0, n, v, e);
 }

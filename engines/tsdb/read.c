@@ -267,38 +267,6 @@ static bool column_room(struct tsdb_column *c, size_t n, bool has_h, bool has_st
 
 /* -- putting a piece behind what is there -- */
 
-static uint32_t lower(const int64_t *t, uint32_t n, int64_t at)
-{
-    uint32_t low = 0;
-    uint32_t high = n;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (t[middle] < at) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low;
-}
-
-/* Column of the range alone: [lo, hi) of what was decoded behind c->n moves down to c->n. */
-static void keep_range(struct tsdb_column *c, uint32_t lo, uint32_t hi)
-{
-    uint32_t n = hi - lo;
-    uint32_t at = c->n;
-    if (lo > 0) {
-        memmove(c->v + at, c->v + at + lo, n * sizeof *c->v);
-        if (c->h != NULL) {
-            memmove(c->h + at, c->h + at + lo, n * sizeof(struct nhist *));
-        }
-        if (c->st != NULL) {
-            memmove(c->st + at, c->st + at + lo, n * sizeof *c->st);
-        }
-    }
-    c->n += n;
-}
-
 static bool damaged(struct tsdb *db, struct block_ref *r, const struct err *why, struct err *e)
 {
     if (why->code != ERR_CORRUPT) {
@@ -322,24 +290,25 @@ static bool put_block(struct tsdb_view *v, struct tsdb_column *c, const struct p
     if (s->cursor == NULL && (s->cursor = block_cursor_new(c->mem)) == NULL) {
         return nomem(e);
     }
-    const int64_t *t = NULL;
+    struct block_span in;
     struct err why = {.code = ERR_NONE};
-    if (!block_read(x->block->block, s->cursor, x->at, &t, c->v + c->n,
-                    x->has_h ? c->h + c->n : NULL, &c->hists, x->has_st ? c->st + c->n : NULL,
-                    &why)) {
+    if (!block_read_part(x->block->block, s->cursor, x->at, from_ms, to_ms, &in, c->v + c->n,
+                         x->has_h ? c->h + c->n : NULL, &c->hists, x->has_st ? c->st + c->n : NULL,
+                         &why)) {
         return damaged(v->db, x->block, &why, e);
     }
     if (c->h != NULL && !x->has_h) {
-        memset(c->h + c->n, 0, x->n * sizeof(struct nhist *));
+        memset(c->h + c->n, 0, in.n * sizeof(struct nhist *));
     }
     if (c->st != NULL && !x->has_st) {
-        memset(c->st + c->n, 0, x->n * sizeof *c->st);
+        memset(c->st + c->n, 0, in.n * sizeof *c->st);
     }
-    uint32_t lo = lower(t, x->n, from_ms);
-    uint32_t hi = to_ms == INT64_MAX ? x->n : lower(t, x->n, to_ms + 1);
-    memcpy(c->t + c->n, t + lo, (hi - lo) * sizeof *t);
+    memcpy(c->t + c->n, in.t, in.n * sizeof *in.t);
     uint32_t before = c->n;
-    keep_range(c, lo, hi);
+    c->n += in.n;
+    if (v->tombs == NULL) {
+        return true;
+    }
     struct block_entry en;
     block_entry(x->block->block, x->at, &en);
     uint32_t list_n = 0;
