@@ -200,29 +200,36 @@ unsigned char *col_steps_write(struct col_scratch *s, uint32_t n, unsigned meani
     return end;
 }
 
-/* Running sums of start and unit * x[0..n). Two halves at once, because each sum waits for the one
- * before; the second half then still lacks the total of the first. */
-COL_CLONES static void running_sums(uint64_t *x, uint32_t n, uint64_t start, uint64_t unit)
+COL_CLONES static void multiply(uint64_t *x, uint32_t n, uint64_t by)
 {
-    uint32_t half = n / 2;
-    uint64_t a = start;
-    uint64_t b = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        x[i] *= by;
+    }
+}
+
+/* Running sums of start and x[0..n), within the slack. Four at a time: each vector is summed in two
+ * steps, and only the carry waits for the vector before; two halves at once, so that it waits less.
+ * The second half then still lacks the total of the first. */
+COL_CLONES static void running_sums(uint64_t *x, uint32_t n, uint64_t start)
+{
+    const uint32_t half = ((n + 1) / 2 + 3) & ~3u; /* the other half is not longer */
+    const col_v4u none = {0};
+    col_v4u a = {start, start, start, start};
+    col_v4u b = none;
     uint64_t *y = x + half;
-    if (unit == 1) {
-        for (uint32_t i = 0; i < half; i++) {
-            x[i] = a += x[i];
-            y[i] = b += y[i];
-        }
-    } else {
-        for (uint32_t i = 0; i < half; i++) {
-            x[i] = a += unit * x[i];
-            y[i] = b += unit * y[i];
-        }
+    for (uint32_t i = 0; i < half; i += 4) {
+        col_v4u p = *(const col_v4u *)(x + i);
+        col_v4u q = *(const col_v4u *)(y + i);
+        p += __builtin_shufflevector(none, p, 0, 4, 5, 6);
+        q += __builtin_shufflevector(none, q, 0, 4, 5, 6);
+        a += p + __builtin_shufflevector(none, p, 0, 1, 4, 5);
+        b += q + __builtin_shufflevector(none, q, 0, 1, 4, 5);
+        *(col_v4u *)(x + i) = a;
+        *(col_v4u *)(y + i) = b;
+        a = __builtin_shufflevector(a, a, 3, 3, 3, 3);
+        b = __builtin_shufflevector(b, b, 3, 3, 3, 3);
     }
-    if ((n & 1) != 0) {
-        y[half] = b + unit * y[half];
-    }
-    for (uint32_t i = 0; i < n - half; i += 4) {
+    for (uint32_t i = 0; i < half; i += 4) {
         *(col_v4u *)(y + i) += a;
     }
 }
@@ -246,13 +253,6 @@ COL_CLONES static uint64_t sum_of(const uint64_t *x, uint32_t n)
         rest += x[i];
     }
     return sum[0] + sum[1] + sum[2] + sum[3] + rest;
-}
-
-COL_CLONES static void add_neighbour(int64_t *m, const int64_t *ref, uint32_t n)
-{
-    for (uint32_t i = 0; i < n; i += 4) {
-        *(col_v4u *)(m + i) += *(const col_v4u *)(ref + i);
-    }
 }
 
 /* What the bytes before the residuals say. */
@@ -290,7 +290,10 @@ static bool read_tail(struct col_scratch *s, struct rd *in, unsigned first, cons
     uint64_t *x = (uint64_t *)r - 1; /* q[lo], and the differences behind it */
     const uint64_t at_lo = h->last - sum_of(x + 1, n - 1 - lo);
     x[0] = 0;
-    running_sums(x, hi - lo, h->start + h->unit * at_lo, h->unit);
+    if (h->unit != 1) {
+        multiply(x, hi - lo, h->unit);
+    }
+    running_sums(x, hi - lo, h->start + h->unit * at_lo);
     *m = (int64_t *)x;
     return true;
 }
@@ -308,9 +311,12 @@ static bool read_sums(struct col_scratch *s, struct rd *in, unsigned first, cons
     q[0] = 0;
     if (h->order == 2) {
         q[1] = h->step;
-        running_sums((uint64_t *)q, hi, 0, 1);
+        running_sums((uint64_t *)q, hi, 0);
     }
-    running_sums((uint64_t *)q, hi, h->start, h->unit);
+    if (h->unit != 1) {
+        multiply((uint64_t *)q, hi, h->unit);
+    }
+    running_sums((uint64_t *)q, hi, h->start);
     return true;
 }
 
@@ -336,9 +342,6 @@ bool col_steps_read(struct col_scratch *s, struct rd *in, unsigned first, unsign
             return false;
         }
         *m = s->ints[0] + lo;
-    }
-    if ((first & COL_REF) != 0) {
-        add_neighbour(*m, s->ints[1], hi - lo);
     }
     return true;
 }

@@ -225,7 +225,13 @@ static unsigned make_integers(const double *v, uint32_t n, int64_t *m, uint32_t 
     return COL_BITS;
 }
 
-/* The neighbour's integers; what is too large or no number counts as 0. */
+/* A neighbour's integer; what is too large or no number counts as 0. */
+static int64_t integer_of(double ref)
+{
+    const bool fits = ref < INTEGER_MAX && ref > -INTEGER_MAX;
+    return fits ? (int64_t)(bits_of(ref + ROUNDER) - ROUNDER_BITS) : 0;
+}
+
 COL_CLONES static void ref_integers(const double *ref, uint32_t n, int64_t *out)
 {
     uint32_t i = 0;
@@ -236,8 +242,7 @@ COL_CLONES static void ref_integers(const double *ref, uint32_t n, int64_t *out)
         *(col_v4i *)(out + i) = m & fits;
     }
     for (; i < n; i++) {
-        bool fits = ref[i] < INTEGER_MAX && ref[i] > -INTEGER_MAX;
-        out[i] = fits ? (int64_t)(bits_of(ref[i] + ROUNDER) - ROUNDER_BITS) : 0;
+        out[i] = integer_of(ref[i]);
     }
 }
 
@@ -381,6 +386,24 @@ COL_CLONES static void from_integers(const int64_t *m, uint32_t n, unsigned mean
     }
 }
 
+/* The same for whole numbers that lack their neighbour's (ref_integers). */
+COL_CLONES static void from_distances(const int64_t *m, const double *ref, uint32_t n, double *v)
+{
+    uint32_t i = 0;
+    for (; i + 4 <= n; i += 4) {
+        col_v4d x = *(const col_v4d *)(ref + i);
+        col_v4i fits = (x < INTEGER_MAX) & (x > -INTEGER_MAX);
+        col_v4u near = (col_v4u)((col_v4i)((col_v4u)(x + ROUNDER) - ROUNDER_BITS) & fits);
+        *(col_v4d *)(v + i) = (col_v4d)(*(const col_v4u *)(m + i) + near + ROUNDER_BITS) - ROUNDER;
+    }
+    for (; i < n; i++) {
+        const uint64_t sum = (uint64_t)m[i] + (uint64_t)integer_of(ref[i]) + ROUNDER_BITS;
+        double x;
+        memcpy(&x, &sum, sizeof x);
+        v[i] = x - ROUNDER;
+    }
+}
+
 /* v: the places from lo on, up to hi. */
 static bool get_exceptions(struct rd *in, uint32_t n, uint32_t lo, uint32_t hi, double *v,
                            struct err *e)
@@ -421,16 +444,18 @@ static bool decode_ints(struct col_scratch *s, struct rd *in, unsigned first, co
         second > (COL_MEANING_MASK | COL_UNIT | COL_LAST)) {
         return col_corrupt(e, "meaning");
     }
-    if ((first & COL_REF) != 0) {
-        if (ref == NULL) {
-            return col_corrupt(e, "the neighbour is missing");
-        }
-        ref_integers(ref, hi - lo, s->ints[1]);
+    const bool distances = (first & COL_REF) != 0;
+    if (distances && (ref == NULL || meaning != 0)) {
+        return col_corrupt(e, "the neighbour is missing, or the values are no whole numbers");
     }
     if (!col_steps_read(s, in, first, second, n, lo, hi, &m, e)) {
         return false;
     }
-    from_integers(m, hi - lo, meaning, v);
+    if (distances) {
+        from_distances(m, ref, hi - lo, v);
+    } else {
+        from_integers(m, hi - lo, meaning, v);
+    }
     return (first & COL_EXCEPTIONS) == 0 || get_exceptions(in, n, lo, hi, v, e);
 }
 
