@@ -121,21 +121,10 @@ static void draw_story(struct drawing *d)
 /* What pages somebody now: the rules run inside, so nothing else need be asked. */
 static void draw_alerts(struct drawing *d)
 {
-    const struct server_board *b = d->b;
-    const struct server_view *v = b->view;
-    if (!(v->alerts_firing > 0)) {
-        return;
+    add_alerts(fresh(d), d->b->lang, d->b->view, &d->mem);
+    if (d->scratch.n > 0) {
+        put_words(d, PEN_CRIT, 0, buf_str(&d->scratch));
     }
-    struct buf names;
-    buf_init(&names, &d->mem, SCRATCH_BYTES_MAX);
-    for (uint32_t i = 0; i < v->alerts_count; i++) {
-        buf_str_add(&names, i > 0 ? STR(", ") : STR(""));
-        buf_str_add(&names, view_str(&v->alerts[i]));
-    }
-    const struct num_text n = num_text_u64(b->lang, (uint64_t)v->alerts_firing);
-    SAY(fresh(d), b->lang, BOARD_ALERTS, str_from_c(n.text), buf_str(&names));
-    put_words(d, PEN_CRIT, 0, buf_str(&d->scratch));
-    buf_release(&names);
 }
 
 static void draw_pillars(struct drawing *d)

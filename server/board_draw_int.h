@@ -46,6 +46,24 @@ static inline void dot(struct drawing *d)
     put(d, PEN_DIM, d->b->plain ? STR(", ") : STR(" · "));
 }
 
+/* "Alerts firing: 2 (PixDictDown, ...)"; nothing when none does. */
+static inline void add_alerts(struct buf *out, enum lang lang, const struct server_view *v,
+                              struct mem *m)
+{
+    if (!(v->alerts_firing > 0)) {
+        return;
+    }
+    struct buf names;
+    buf_init(&names, m, SCRATCH_BYTES_MAX);
+    for (uint32_t i = 0; i < v->alerts_count; i++) {
+        buf_str_add(&names, i > 0 ? STR(", ") : STR(""));
+        buf_str_add(&names, view_str(&v->alerts[i]));
+    }
+    const struct num_text n = num_text_u64(lang, (uint64_t)v->alerts_firing);
+    SAY(out, lang, BOARD_ALERTS, str_from_c(n.text), buf_str(&names));
+    buf_release(&names);
+}
+
 /* Value, interval, cohort and sample size of an estimate: "84,3% (82,1-86,2)". */
 static inline void add_estimate(struct buf *out, enum lang lang, bool plain,
                                 const struct view_estimate *m)

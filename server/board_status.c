@@ -106,6 +106,11 @@ void server_status_text(const struct server_view *v, enum lang lang, bool color,
     bool model_first = v->model.state > v->pipeline.state;
     status_pillar(&d, v, model_first);
     status_pillar(&d, v, !model_first);
+    add_alerts(fresh(&d), lang, v, &d.mem);
+    if (d.scratch.n > 0) {
+        put_scratch(&d, PEN_CRIT);
+        server_pen_newline(&d.pen);
+    }
     status_changed(&d, v, utc_offset_s);
     put_id(&d, PEN_NORMAL, v->state == VIEW_NONE ? TEXT_STATUS_NEXT_NONE : TEXT_STATUS_NEXT);
     server_pen_newline(&d.pen);
@@ -126,6 +131,11 @@ void server_status_line(const struct server_view *v, const struct server_story *
     dot(&d);
     status_model(&d, v);
     server_story_text(story, v, lang, utc_offset_s, fresh(&d));
+    if (d.scratch.n > 0) {
+        dot(&d);
+        put_scratch(&d, PEN_NORMAL);
+    }
+    add_alerts(fresh(&d), lang, v, &d.mem);
     if (d.scratch.n > 0) {
         dot(&d);
         put_scratch(&d, PEN_NORMAL);

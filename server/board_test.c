@@ -155,6 +155,19 @@ TEST(board_golden_status)
     buf_reset(&r.out);
     server_status_line(r.view, NULL, LANG_EN, true, 0, &r.out);
     assert_true(str_contains(buf_str(&r.out), STR(", recall 65.2% (61.0-69.0), holds 2.1%")));
+    assert_false(str_contains(buf_str(&r.out), STR("Alerts firing")));
+    r.view->alerts_firing = 1;
+    r.view->alerts_count = 1;
+    const struct str name = STR("PixDictDown");
+    memcpy(r.view->alerts[0].p, name.p, name.n);
+    r.view->alerts[0].n = (uint16_t)name.n;
+    const struct str said = STR("Alerts firing: 1 (PixDictDown)\n");
+    buf_reset(&r.out);
+    server_status_line(r.view, NULL, LANG_EN, true, 0, &r.out);
+    assert_true(str_ends(buf_str(&r.out), said));
+    buf_reset(&r.out);
+    server_status_text(r.view, LANG_EN, false, true, 0, &r.out);
+    assert_true(str_contains(buf_str(&r.out), said));
     rig_release(&r);
 }
 

@@ -33,6 +33,7 @@ struct top {
     int64_t line_mono_ns;       /* when the last line was printed */
     enum view_state line_state; /* ... and what it said */
     uint32_t line_causes;       /* ... of which causes, as bits */
+    double line_alerts;         /* ... and of how many alerts */
 };
 
 /* The viewer's zone and its offset at t_ns. */
@@ -89,20 +90,23 @@ static uint32_t causes(const struct server_story *s)
     return bits;
 }
 
-/* One line when the state or its causes change, and now and then anyway. */
+/* One line when the state, its causes or the alerts change, and now and then anyway. */
 static bool draw_line(struct top *t)
 {
     int64_t now = os_mono_ns(t->a->os);
     bool silent = t->board.silent_since_ns != T_NS_NONE;
     enum view_state state = silent || !t->seen ? VIEW_NONE : t->view.state;
     uint32_t why = causes(&t->story);
+    double alerts = t->view.alerts_firing > 0 ? t->view.alerts_firing : 0;
     if (t->line_mono_ns != 0 && state == t->line_state && why == t->line_causes &&
+        !(alerts > t->line_alerts) && !(alerts < t->line_alerts) &&
         now - t->line_mono_ns < LINE_EVERY_NS) {
         return true;
     }
     t->line_mono_ns = now;
     t->line_state = state;
     t->line_causes = why;
+    t->line_alerts = alerts;
     struct civil c = civil_from_ns(t->board.now_ns + t->board.utc_offset_s * NS_PER_S);
     buf_fmt(&t->frame, "%02d:%02d:%02d  ", c.hour, c.minute, c.second);
     if (silent || !t->seen) {

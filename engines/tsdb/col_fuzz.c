@@ -79,8 +79,9 @@ static void decode(struct world *w, unsigned mode, struct str bytes, uint32_t n)
         if (n > 0) {
             const uint32_t lo = (uint32_t)bytes.n % n;
             const uint32_t hi = lo + n / 3 < n ? lo + n / 3 : n;
-            (void)col_values_decode_part(w->s, bytes, mode == 1 ? w->ref + lo : NULL, n, lo, hi,
-                                         w->v2, &e);
+            const double *ref = mode == 1 ? w->ref + lo : NULL;
+            const bool part = col_values_decode_part(w->s, bytes, ref, n, lo, hi, w->v2, &e);
+            ASSERT(part || !ok);
         }
     } else if (mode == 2) {
         ok = col_ints_decode(w->s, bytes, n, w->i, &e);
