@@ -11,7 +11,10 @@
  * NULL; free arena bytes are poisoned under AddressSanitizer. */
 #include "base/mem.h"
 
+#include <link.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #if defined(__has_feature)
 #    if __has_feature(address_sanitizer)
@@ -147,6 +150,34 @@ bool mem_array_grow(struct mem *m, void **p, size_t *cap, size_t want, size_t ma
     *p = grown;
     *cap = cap_new;
     return true;
+}
+
+/* Segments that cannot be written are as in their files, so dropping their pages loses nothing.
+ * Names without a slash are the kernel's own page of code, but for the program, which has none. */
+static int code_cool(struct dl_phdr_info *info, size_t bytes, void *page_bytes)
+{
+    (void)bytes;
+    const uintptr_t page = *(const uintptr_t *)page_bytes;
+    const char *name = info->dlpi_name;
+    if (name != NULL && name[0] != 0 && strchr(name, '/') == NULL) {
+        return 0;
+    }
+    for (size_t i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *h = &info->dlpi_phdr[i];
+        const uintptr_t from = (info->dlpi_addr + h->p_vaddr + page - 1) / page * page;
+        const uintptr_t to = (info->dlpi_addr + h->p_vaddr + h->p_memsz) / page * page;
+        if (h->p_type == PT_LOAD && (h->p_flags & PF_W) == 0 && from < to) {
+            (void)madvise((void *)from, to - from, MADV_DONTNEED); /* only a hint */
+        }
+    }
+    return 0;
+}
+
+void mem_code_cool(void)
+{
+    const long page = sysconf(_SC_PAGESIZE);
+    uintptr_t page_bytes = page > 0 ? (uintptr_t)page : 4096;
+    (void)dl_iterate_phdr(code_cool, &page_bytes);
 }
 
 void arena_init(struct arena *a, struct mem *m, size_t bytes_max)

@@ -2,6 +2,8 @@
 #include "base/rng.h"
 #include "base/test.h"
 
+#include <stdio.h>
+
 TEST(mem_counts_exactly_and_zeroes)
 {
     struct mem m;
@@ -192,4 +194,33 @@ FAULT_TEST(arena_and_arrays_survive_failed_allocations)
     mem_give(&w->mem, array, cap * 4);
     arena_release(&a);
     return ok;
+}
+
+/* Pages of files in memory, in pages; /proc/self/statm, third number. */
+static long file_pages(void)
+{
+    long all = 0, resident = 0, shared = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+    assert_non_null(f);
+    assert_int_equal(fscanf(f, "%ld %ld %ld", &all, &resident, &shared), 3);
+    assert_int_equal(fclose(f), 0);
+    return shared;
+}
+
+TEST(mem_code_cool_gives_back_pages_and_breaks_nothing)
+{
+    static const char text[] = "constants are where they were";
+    const long before = file_pages();
+    mem_code_cool();
+    const long after = file_pages();
+    assert_true(after < before);
+    assert_string_equal(text, "constants are where they were");
+    struct mem m;
+    mem_init(&m, 0);
+    char *p = mem_take(&m, 100);
+    assert_non_null(p);
+    snprintf(p, 100, "%d %.3f", 42, 0.125);
+    assert_string_equal(p, "42 0.125");
+    mem_give(&m, p, 100);
+    assert_int_equal(m.bytes, 0);
 }

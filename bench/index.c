@@ -142,7 +142,7 @@ static void bench_names(struct index *x, const struct one *all, uint32_t n)
 {
     struct tsdb_names *names;
     struct err e;
-    if (!names_new_in(x, (size_t)64 << 20, NULL, NULL, &names, &e)) {
+    if (!names_new_in(x, 7, (size_t)64 << 20, NULL, NULL, &names, &e)) {
         failed("names_new_in");
     }
     double find[ROUNDS];

@@ -158,10 +158,15 @@ static bool parse_number(const struct conf_field *f, const struct yaml_node *n, 
     return true;
 }
 
+bool conf_no_memory(struct err *e)
+{
+    return err_set(e, ERR_LIMIT, "configuration needs more memory than it may have");
+}
+
 static bool read_str(const struct yaml_node *n, struct str *dst, struct arena *a, struct err *e)
 {
     *dst = n->text.n ? arena_str(a, n->text) : str_of("", 0);
-    return dst->p || err_set(e, ERR_LIMIT, "configuration needs more memory than it may have");
+    return dst->p || conf_no_memory(e);
 }
 
 static bool read_str_list(struct str section, const struct conf_field *f, const struct yaml_node *n,
@@ -173,7 +178,7 @@ static bool read_str_list(struct str section, const struct conf_field *f, const 
     }
     list.v = n->children_count ? ARENA_ARRAY(a, struct str, n->children_count) : NULL;
     if (n->children_count > 0 && !list.v) {
-        return err_set(e, ERR_LIMIT, "configuration needs more memory than it may have");
+        return conf_no_memory(e);
     }
     for (const struct yaml_node *c = n->first; c; c = c->next) {
         if (c->kind != YAML_SCALAR || yaml_is_null(c)) {
@@ -313,6 +318,41 @@ bool conf_read(const struct conf_field *fields, size_t count, const struct yaml_
         e->where = where;
     }
     return ok;
+}
+
+bool conf_node(const struct yaml_node *n, void *dst, struct arena *a, struct err *e)
+{
+    (void)a;
+    (void)e;
+    memcpy(dst, &n, sizeof n);
+    return true;
+}
+
+bool conf_refuse(const struct yaml_node *n, void *dst, struct arena *a, struct err *e)
+{
+    (void)dst;
+    (void)a;
+    return yaml_is_null(n) || err_at(e, ERR_INPUT, n->line, n->col, "%.*s is not supported here",
+                                     STR_FMT(str_sub(n->key, 0, SHOWN_BYTES_MAX)));
+}
+
+struct str conf_path(const char *dir, struct str path, struct arena *a)
+{
+    const struct str d = str_from_c(dir);
+    if (path.n == 0 || path.p[0] == '/' || d.n == 0) {
+        return path.n ? arena_str(a, path) : str_of("", 0);
+    }
+    const size_t slash = d.p[d.n - 1] == '/' ? 0 : 1;
+    char *out = arena_take(a, d.n + slash + path.n, 1);
+    if (!out) {
+        return str_of(NULL, 0);
+    }
+    memcpy(out, d.p, d.n);
+    if (slash) {
+        out[d.n] = '/';
+    }
+    memcpy(out + d.n + slash, path.p, path.n);
+    return str_of(out, d.n + slash + path.n);
 }
 
 void conf_describe(const struct conf_field *fields, size_t count, struct str section,

@@ -84,6 +84,17 @@ MUST_USE bool conf_read(const struct conf_field *fields, size_t count, const str
 MUST_USE bool conf_scalar(const struct conf_field *f, const struct yaml_node *n, void *dst,
                           struct arena *a, struct err *e);
 
+/* Readers of CUSTOM rows. conf_node keeps the node for later (dst: const struct yaml_node *; NULL
+ * stays for a key without a value). conf_refuse is for a key that is known and not supported: a
+ * value of it is ERR_INPUT that names it. */
+bool conf_node(const struct yaml_node *n, void *dst, struct arena *a, struct err *e);
+bool conf_refuse(const struct yaml_node *n, void *dst, struct arena *a, struct err *e);
+/* "dir/path", unless path is absolute or empty or dir is empty: then a copy. {NULL, 0} at the
+ * cap. */
+struct str conf_path(const char *dir, struct str path, struct arena *a);
+/* ERR_LIMIT, in the words of conf_read. */
+bool conf_no_memory(struct err *e);
+
 /* One line "section.key\tdefault\thelp (bounds)" per field: the source of farol.conf(5). */
 void conf_describe(const struct conf_field *fields, size_t count, struct str section,
                    struct buf *out);

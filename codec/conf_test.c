@@ -247,6 +247,32 @@ TEST(conf_errors_are_shown_with_line_and_caret)
     fixture_close(&f);
 }
 
+TEST(conf_paths_begin_in_their_directory)
+{
+    static const struct {
+        const char *dir;
+        struct str path, is;
+    } rows[] = {
+        {"/d", STR_INIT("p/q"), STR_INIT("/d/p/q")}, {"/d/", STR_INIT("p"), STR_INIT("/d/p")},
+        {"", STR_INIT("p"), STR_INIT("p")},          {"/d", STR_INIT("/p"), STR_INIT("/p")},
+        {"/d", STR_INIT(""), STR_INIT("")},
+    };
+    struct mem m;
+    struct arena a;
+    mem_init(&m, 0);
+    arena_init(&a, &m, 4096);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        const struct str s = conf_path(rows[i].dir, rows[i].path, &a);
+        assert_str(s, rows[i].is);
+        assert_true(s.p && (s.n == 0 || s.p != rows[i].path.p)); /* a copy */
+    }
+    while (arena_take(&a, 16, 1)) {
+    }
+    assert_null(conf_path("/directory/of/it", STR("and a name"), &a).p);
+    arena_release(&a);
+    assert_int_equal(m.bytes, 0);
+}
+
 TEST(conf_describe_writes_one_line_per_key)
 {
     struct fixture f;

@@ -126,6 +126,25 @@ void expo_add(struct expo *x, struct expo_family *f, const struct label *labels,
     }
 }
 
+void expo_one(struct expo *x, enum expo_type type, const char *name, const char *unit,
+              const char *help, double value)
+{
+    struct expo_family *f =
+        expo_family(x, type, str_from_c(name), str_from_c(unit), str_from_c(help));
+    expo_add(x, f, NULL, 0, value);
+}
+
+void expo_gauge(struct expo *x, const char *name, const char *unit, const char *help, double value)
+{
+    expo_one(x, EXPO_GAUGE, name, unit, help, value);
+}
+
+void expo_counter(struct expo *x, const char *name, const char *unit, const char *help,
+                  uint64_t value)
+{
+    expo_one(x, EXPO_COUNTER, name, unit, help, (double)value);
+}
+
 void expo_add_histogram(struct expo *x, struct expo_family *f, const struct label *labels,
                         uint32_t count, const double *edges, uint32_t edges_count,
                         const uint64_t *buckets, double sum)

@@ -52,6 +52,12 @@ struct expo_family *expo_family(struct expo *x, enum expo_type type, struct str 
 /* labels are copied. */
 void expo_add(struct expo *x, struct expo_family *f, const struct label *labels, uint32_t count,
               double value);
+/* A family of one sample without labels; name, unit and help are literals. */
+void expo_one(struct expo *x, enum expo_type type, const char *name, const char *unit,
+              const char *help, double value);
+void expo_gauge(struct expo *x, const char *name, const char *unit, const char *help, double value);
+void expo_counter(struct expo *x, const char *name, const char *unit, const char *help,
+                  uint64_t value);
 /* edges are borrowed (static tables) and equal for all samples of a family; buckets are copied. */
 void expo_add_histogram(struct expo *x, struct expo_family *f, const struct label *labels,
                         uint32_t count, const double *edges, uint32_t edges_count,

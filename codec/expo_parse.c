@@ -44,10 +44,17 @@ void expo_parse_release(struct expo_parse *p)
 {
     buf_release(&p->scratch);
     arena_release(&p->hists);
+    expo_classic_free(p);
     p->hist = NULL;
 }
 
 bool expo_parse_next(struct expo_parse *p, struct err *e)
+{
+    bool classic = p->to_nhcb && p->form != EXPO_PARSE_PROTOBUF;
+    return classic ? expo_classic_next(p, e) : expo_line_next(p, e);
+}
+
+bool expo_line_next(struct expo_parse *p, struct err *e)
 {
     p->expected = false;
     switch (p->form) {
@@ -289,7 +296,8 @@ bool expo_take_expected(struct expo_parse *p)
 {
     struct str x = p->expect;
     size_t left = (size_t)(p->end - p->at);
-    if (x.n == 0 || left < x.n + 2 || memcmp(p->at, x.p, x.n) != 0) {
+    if (x.n == 0 || left < x.n + 2 || memcmp(p->at, x.p, x.n) != 0 ||
+        (unsigned char)x.p[0] == EXPO_RAW_MARK) {
         return false;
     }
     /* Behind a brace the series is over; behind a bare name only a blank and no brace say so. */
@@ -300,6 +308,32 @@ bool expo_take_expected(struct expo_parse *p)
     p->raw = str_of(p->at, x.n);
     p->at = after;
     p->expected = true;
+    return true;
+}
+
+#define VALUE_BYTES_MAX 40 /* the shortest text of a double has at most 24 */
+
+bool expo_parse_known(struct expo_parse *p, struct str raw)
+{
+    ASSERT(raw.n > 0);
+    ASSERT(p->form == EXPO_PARSE_TEXT || (p->form == EXPO_PARSE_OPENMETRICS && !p->skip_created));
+    size_t left = (size_t)(p->end - p->at);
+    if (left < raw.n + 3 || p->at[raw.n] != ' ' || memcmp(p->at, raw.p, raw.n) != 0) {
+        return false;
+    }
+    if (p->whole_lines || (p->to_nhcb && (unsigned char)raw.p[0] == EXPO_RAW_MARK)) {
+        return false;
+    }
+    const char *at = p->at + raw.n + 1;
+    const char *stop = expo_plain_number(at, p->end, &p->value);
+    if (!stop) {
+        /* Infinities, exponents. A blank or a brace in it makes it no number. */
+        stop = memchr(at, '\n', size_min((size_t)(p->end - at), VALUE_BYTES_MAX));
+        if (!stop || !expo_parse_number(str_of(at, (size_t)(stop - at)), &p->value)) {
+            return false;
+        }
+    }
+    p->at = stop + 1;
     return true;
 }
 
@@ -376,6 +410,9 @@ bool expo_parse_labels(struct expo_parse *p, struct arena *a, struct label **out
     if (p->form == EXPO_PARSE_PROTOBUF) {
         return expo_pb_labels(p, a, out, n, e);
     }
+    if (expo_classic_giving(p)) {
+        return expo_classic_labels(p, a, out, n, e);
+    }
     bool strict = p->form == EXPO_PARSE_OPENMETRICS;
     const char *at = p->raw.p;
     struct expo_series s = {.strict = strict, .end = p->raw.p + p->raw.n, .why = ""};
@@ -417,12 +454,15 @@ bool expo_parse_exemplar(struct expo_parse *p, uint32_t i, struct arena *a, bool
     if (p->form == EXPO_PARSE_PROTOBUF) {
         return expo_pb_exemplar(p, i, a, found, out, e);
     }
-    *found = i == 0 && p->exemplar.n > 0;
+    *found = expo_classic_giving(p) ? expo_classic_exemplar(p, i) : i == 0 && p->exemplar.n > 0;
     return !*found || expo_om_exemplar(p, a, out, e);
 }
 
 int64_t expo_parse_start_ms(struct expo_parse *p)
 {
+    if (expo_classic_giving(p)) {
+        return expo_classic_start_ms(p);
+    }
     bool counts = p->type == EXPO_KIND_COUNTER || p->type == EXPO_KIND_HISTOGRAM ||
                   p->type == EXPO_KIND_SUMMARY || p->type == EXPO_KIND_GAUGEHISTOGRAM;
     if (!counts || p->form == EXPO_PARSE_TEXT) {

@@ -12,7 +12,7 @@
  * series (protobuf). A reader that has seen raw before needs no labels: it looks raw up in a cache,
  * and asks expo_parse_labels only when that misses. Faster still, it sets `expect` to the raw that
  * stood at this place last time: when the body goes on with those bytes, they are not looked at
- * again (p.expected says so).
+ * again (p.expected says so); and expo_parse_known reads such lines without an entry for each.
  *
  * What is accepted is what Prometheus 3 accepts on a scrape, oddities included (codec/README.md,
  * "Exposition in"); where it would store a name that cannot be meant (leading blanks of a line
@@ -29,7 +29,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "codec/labels.h"
-#include "codec/nhist.h"
+#include "codec/nhcb.h"
 #include "codec/pb.h"
 
 enum expo_parse_form { EXPO_PARSE_TEXT, EXPO_PARSE_OPENMETRICS, EXPO_PARSE_PROTOBUF };
@@ -40,7 +40,7 @@ enum expo_parse_entry {
     EXPO_PARSE_HELP,   /* family, text */
     EXPO_PARSE_UNIT,   /* family, text */
     EXPO_PARSE_SAMPLE, /* raw, value, has_t, t_ms */
-    EXPO_PARSE_HIST,   /* raw, hist, has_t, t_ms: a native histogram */
+    EXPO_PARSE_HIST,   /* raw, hist, has_t, t_ms: a native histogram, or a converted one */
 };
 
 enum expo_kind {
@@ -79,7 +79,7 @@ struct expo_parse_pb {
     struct pb parts;    /* walks the quantiles or buckets */
     struct str part;    /* the current one; empty = the +Inf that was not sent */
     double bound;       /* its upper bound or quantile */
-    bool native_left, classic_left;
+    bool native_left, classic_left, nhcb_left;
     double count, sum;
     size_t prefix_n; /* bytes of scratch that all raws of this metric begin with */
 };
@@ -102,12 +102,19 @@ struct expo_parse {
     bool skip_created;  /* OpenMetrics: _created lines are not given as samples */
     bool keep_classic;  /* protobuf: classic buckets also of native histograms */
     bool ignore_native; /* protobuf: native parts of histograms are not looked at */
+    /* Classic histograms are given as native ones with custom bounds (codec/nhcb.h), in the text
+     * forms those of families whose TYPE says histogram; keep_classic: their lines too. Set before
+     * the first expo_parse_next. */
+    bool to_nhcb;
+    uint64_t nhcb_refused; /* text forms: those that were left out, because they are damaged */
 
     /* The parser's own. */
     enum expo_parse_form form;
     struct mem *mem;
     const char *start, *at, *end; /* of the body; the place reached */
     const char *entry_at;         /* where the entry begins */
+    bool whole_lines;             /* a line must not go past expo_parse_next */
+    struct expo_classic *classic; /* owns; NULL until needed */
     struct str exemplar;          /* from the blank before its "#" */
     /* The first _created line behind entry_at begins at created_to; without created_raw there is
      * none before created_to. NULL: not looked for yet. */
@@ -128,6 +135,11 @@ void expo_parse_release(struct expo_parse *p);
  * ERR_LIMIT; the parser must not be used again then, but what it gave before stands. */
 MUST_USE bool expo_parse_next(struct expo_parse *p, struct err *e);
 
+/* The short way for a reader that knows what should stand here: `raw`, a blank, a value and the end
+ * of the line, nothing else (no time, no exemplar). True: p.value is set, and the place reached is
+ * behind the line. False: nothing has happened, expo_parse_next reads it, whatever it is. For text,
+ * and for OpenMetrics without skip_created; raw as for expect. */
+MUST_USE bool expo_parse_known(struct expo_parse *p, struct str raw);
 /* Labels of the sample or histogram, the name first as __name__, unescaped, le and quantile
  * normalised; neither sorted nor checked for equal names (labels_normalize does). */
 MUST_USE bool expo_parse_labels(struct expo_parse *p, struct arena *a, struct label **out,

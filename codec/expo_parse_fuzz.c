@@ -102,6 +102,22 @@ static void fuzz_sample(struct expo_parse *p, struct mem *m)
     arena_release(&a);
 }
 
+/* The short way takes a line only when the long way has read the same from it. */
+static void fuzz_known(const struct expo_parse *p)
+{
+    struct expo_parse k = *p; /* shares nothing that the short way changes */
+    k.at = p->raw.p;
+    k.skip_created = false;
+    if (expo_parse_known(&k, p->raw)) {
+        ASSERT(k.at == p->at);
+        ASSERT(!p->has_t);
+        ASSERT(p->exemplar.n == 0);
+        ASSERT(memcmp(&k.value, &p->value, sizeof k.value) == 0);
+    } else {
+        ASSERT(k.at == p->raw.p);
+    }
+}
+
 static void fuzz_body(enum expo_parse_form form, const uint8_t *data, size_t size)
 {
     struct mem m;
@@ -113,9 +129,20 @@ static void fuzz_body(enum expo_parse_form form, const uint8_t *data, size_t siz
     p.keep_classic = size % 2;
     p.ignore_native = size % 3 == 2;
     p.skip_created = size % 2;
+    p.to_nhcb = size % 5 < 3;
     while ((ok = expo_parse_next(&p, &e)) && p.entry != EXPO_PARSE_END) {
         if (p.entry == EXPO_PARSE_SAMPLE || p.entry == EXPO_PARSE_HIST) {
             ASSERT(p.raw.n > 0);
+            if (form != EXPO_PARSE_PROTOBUF && p.entry == EXPO_PARSE_SAMPLE) {
+                fuzz_known(&p);
+            }
+            /* What was sent as a native histogram is the caller's to validate. */
+            if (p.entry == EXPO_PARSE_HIST && (form != EXPO_PARSE_PROTOBUF || p.ignore_native)) {
+                bool valid = nhist_validate(p.hist, &e);
+                ASSERT(p.to_nhcb);
+                ASSERT(p.hist->schema == NHIST_SCHEMA_CUSTOM);
+                ASSERT(valid);
+            }
             fuzz_sample(&p, &m);
         } else {
             ASSERT(str_is_utf8(p.family));

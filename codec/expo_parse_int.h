@@ -61,8 +61,30 @@ static inline const char *expo_skip_blanks(const char *p, const char *end)
     }
     return p;
 }
+/* Reads a plain decimal that a line break follows; returns the line break, NULL for anything
+ * else. */
+const char *expo_plain_number(const char *p, const char *end, double *out);
+
 /* True when the line goes on with p->expect and the name ends there; moves p->at and sets raw. */
 bool expo_take_expected(struct expo_parse *p);
+
+/* The next entry as the form has it, without converting classic histograms. */
+MUST_USE bool expo_line_next(struct expo_parse *p, struct err *e);
+
+/* Classic histograms as native ones (expo_parse_classic.c). The byte is never part of UTF-8: raw of
+ * a converted histogram begins with it, and no line does. expo_classic_of makes p->classic, NULL
+ * without memory. The last four: while a converted histogram is p's entry (giving). */
+#define EXPO_RAW_MARK 0xFF
+struct expo_classic *expo_classic_of(struct expo_parse *p, struct err *e);
+void expo_classic_free(struct expo_parse *p);
+struct nhcb *expo_classic_nhcb(struct expo_classic *c);
+MUST_USE bool expo_classic_next(struct expo_parse *p, struct err *e);
+bool expo_classic_giving(const struct expo_parse *p);
+MUST_USE bool expo_classic_labels(const struct expo_parse *p, struct arena *a, struct label **out,
+                                  uint32_t *n, struct err *e);
+/* Puts the i-th exemplar into p->exemplar; false: there is none. */
+bool expo_classic_exemplar(struct expo_parse *p, uint32_t i);
+int64_t expo_classic_start_ms(const struct expo_parse *p);
 
 MUST_USE bool expo_text_next(struct expo_parse *p, struct err *e);
 MUST_USE bool expo_om_next(struct expo_parse *p, struct err *e);

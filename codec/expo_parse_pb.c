@@ -8,7 +8,9 @@
  * A metric becomes the samples that a text page would have: NAME, or NAME_count, NAME_sum and one
  * NAME_bucket{le} or NAME{quantile} each, in this order; a bucket for +Inf is added when it was not
  * sent. A histogram with spans, a zero threshold or a zero count is native; its classic buckets
- * follow only with keep_classic.
+ * follow only with keep_classic. With to_nhcb one that is not native is given as a converted one,
+ * behind its classic samples with keep_classic, else alone; one that cannot be converted is an
+ * error, because the message as a whole is damaged then.
  *
  * raw, which names a series in caches, is made here: family name, label names and values, each
  * behind a byte 0xFF (never part of UTF-8, and refused in labels), then one letter for the part
@@ -254,7 +256,7 @@ static bool begin_summary(struct expo_parse *p, struct err *e)
         default: break;
         }
     }
-    s->native_left = false;
+    s->native_left = s->nhcb_left = false;
     s->classic_left = true;
     return !in.failed || damaged(e, "Summary");
 }
@@ -322,7 +324,10 @@ static bool begin_histogram(struct expo_parse *p, struct err *e)
     s->count = normal(s->count);
     s->fields = s->sent + !inf;
     s->native_left = native && !p->ignore_native;
-    s->classic_left = !s->native_left || (p->keep_classic && s->sent > 0);
+    s->nhcb_left = p->to_nhcb && !s->native_left;
+    s->classic_left = s->native_left ? p->keep_classic && s->sent > 0
+                      : s->nhcb_left ? p->keep_classic
+                                     : true;
     return true;
 }
 
@@ -385,6 +390,40 @@ static bool classic(struct expo_parse *p, struct err *e)
     return ok;
 }
 
+/* The buckets of the message, all of them, as one value. */
+static bool converted(struct expo_parse *p, struct err *e)
+{
+    struct expo_classic *c = expo_classic_of(p, e);
+    struct pb in = pb_of(p->pb.value);
+    struct pb_field f;
+    struct nhist *h = NULL;
+    if (!c) {
+        return false;
+    }
+    struct nhcb *b = expo_classic_nhcb(c);
+    nhcb_reset(b);
+    nhcb_count(b, p->pb.count);
+    nhcb_sum(b, p->pb.sum);
+    while (expo_pb_field(&in, &f, expo_pb_histogram_wires, EXPO_PB_HISTOGRAM_FIELDS)) {
+        double bound = 0;
+        double count = 0;
+        if (f.number == 3) {
+            if (!read_part(true, f.bytes, &bound, &count)) {
+                return damaged(e, "Bucket");
+            }
+            nhcb_bucket(b, bound, count);
+        }
+    }
+    arena_reset(&p->hists);
+    if (!nhcb_convert(b, &p->hists, &h, e)) {
+        return false;
+    }
+    h->reset = p->pb.family_type == T_GAUGE_HISTOGRAM ? NHIST_GAUGE : NHIST_UNKNOWN;
+    p->entry = EXPO_PARSE_HIST;
+    p->hist = h;
+    return true;
+}
+
 static bool current_metric(struct expo_parse *p, bool *given, struct err *e)
 {
     struct expo_parse_pb *s = &p->pb;
@@ -400,6 +439,10 @@ static bool current_metric(struct expo_parse *p, bool *given, struct err *e)
     }
     if (s->classic_left) {
         return classic(p, e);
+    }
+    if (s->nhcb_left) {
+        s->nhcb_left = false;
+        return set_raw(p, 'h', NULL, e) && converted(p, e);
     }
     s->metric = str_of(NULL, 0);
     *given = false;

@@ -141,7 +141,8 @@ static void dump_entry(struct page *g, struct expo_parse *p)
     BUF_LIT(out, "\n");
 }
 
-static void check(struct page *g, bool keep_classic, bool ignore_native, const char *want)
+static void check_as(struct page *g, bool keep_classic, bool ignore_native, bool to_nhcb,
+                     const char *want)
 {
     struct expo_parse p;
     struct err e;
@@ -150,6 +151,7 @@ static void check(struct page *g, bool keep_classic, bool ignore_native, const c
     expo_parse_init(&p, EXPO_PARSE_PROTOBUF, buf_str(&g->body), &g->mem);
     p.keep_classic = keep_classic;
     p.ignore_native = ignore_native;
+    p.to_nhcb = to_nhcb;
     while ((ok = expo_parse_next(&p, &e)) && p.entry != EXPO_PARSE_END) {
         if (p.entry == EXPO_PARSE_TYPE) {
             buf_fmt(&g->out, "type %.*s %.*s\n", STR_FMT(p.family),
@@ -166,6 +168,11 @@ static void check(struct page *g, bool keep_classic, bool ignore_native, const c
     }
     assert_str(buf_str(&g->out), str_from_c(want));
     expo_parse_release(&p);
+}
+
+static void check(struct page *g, bool keep_classic, bool ignore_native, const char *want)
+{
+    check_as(g, keep_classic, ignore_native, false, want);
 }
 
 TEST(protobuf_gives_simple_metrics)
@@ -346,6 +353,76 @@ static void refused(struct str body, const char *want)
     page_init(&g);
     buf_str_add(&g.body, body);
     check(&g, false, false, want);
+    page_release(&g);
+}
+
+/* One histogram of the type with two buckets, the second one of `high`. */
+static void histogram(struct page *g, uint64_t type, uint64_t high, bool native)
+{
+    family(g, "h", NULL, type);
+    size_t metric = pb_begin(&g->message, 4);
+    label(&g->message, "a", "1");
+    size_t value = pb_begin(&g->message, 7);
+    pb_put_varint(&g->message, 1, 5);
+    pb_put_f64(&g->message, 2, 2.5);
+    bucket(&g->message, 2, 1, NULL);
+    size_t b = pb_begin(&g->message, 3);
+    pb_put_varint(&g->message, 1, high);
+    pb_put_f64(&g->message, 2, 2);
+    exemplar(&g->message, 3, "e", 1.5, 9);
+    pb_end(&g->message, b);
+    if (native) {
+        pb_put_sint(&g->message, 5, 0);
+        span(&g->message, 12, 0, 1);
+        pb_put_sint(&g->message, 13, 5);
+    }
+    started(&g->message, 15, 3);
+    pb_end(&g->message, value);
+    pb_put_varint(&g->message, 6, 1234);
+    pb_end(&g->message, metric);
+    family_end(g);
+}
+
+#define CLASSIC_H                                                                    \
+    "{__name__=\"h_count\", a=\"1\"} 5 @1234 start 3000\n"                           \
+    "{__name__=\"h_sum\", a=\"1\"} 2.5 @1234 start 3000\n"                           \
+    "{__name__=\"h_bucket\", a=\"1\", le=\"1.0\"} 2 @1234 start 3000\n"              \
+    "{__name__=\"h_bucket\", a=\"1\", le=\"2.0\"} 3 @1234 # e 1.5 9250 start 3000\n" \
+    "{__name__=\"h_bucket\", a=\"1\", le=\"+Inf\"} 5 @1234 start 3000\n"
+#define TAIL_H " @1234 # e 1.5 9250 start 3000\n"
+
+TEST(protobuf_classic_histograms_become_native)
+{
+    struct page g;
+    page_init(&g);
+    histogram(&g, 4, 3, false);
+    check_as(&g, false, false, true,
+             "help h []\ntype h histogram\n{__name__=\"h\", a=\"1\"} 0 schema -53 int count 5 zero "
+             "0<=0 reset 0 +0/3 2 1 2" TAIL_H);
+    buf_reset(&g.body);
+    histogram(&g, 5, 3, false);
+    check_as(
+        &g, true, false, true,
+        "help h []\ntype h gaugehistogram\n" CLASSIC_H
+        "{__name__=\"h\", a=\"1\"} 5 schema -53 int count 5 zero 0<=0 reset 3 +0/3 2 1 2" TAIL_H);
+    /* The native histogram of the same series wins, unless it is not wanted. */
+    buf_reset(&g.body);
+    histogram(&g, 4, 3, true);
+    check_as(&g, false, false, true,
+             "help h []\ntype h histogram\n{__name__=\"h\", a=\"1\"} 2.5 schema 0 int count 5 zero "
+             "0<=0 reset 0 +0/1 5" TAIL_H);
+    check_as(&g, true, false, true,
+             "help h []\ntype h histogram\n{__name__=\"h\", a=\"1\"} 2.5 schema 0 int count 5 zero "
+             "0<=0 reset 0 +0/1 5" TAIL_H CLASSIC_H);
+    check_as(&g, false, true, true,
+             "help h []\ntype h histogram\n{__name__=\"h\", a=\"1\"} 0 schema -53 int count 5 zero "
+             "0<=0 reset 0 +0/3 2 1 2" TAIL_H);
+    /* A message is damaged as a whole. */
+    buf_reset(&g.body);
+    histogram(&g, 4, 1, false);
+    check_as(&g, false, false, true,
+             "help h []\ntype h histogram\n"
+             "error bucket counts of a classic histogram must not fall: 1 after 2\n");
     page_release(&g);
 }
 

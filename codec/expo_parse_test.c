@@ -470,6 +470,65 @@ TEST(an_expected_series_is_taken_only_whole)
     }
 }
 
+TEST(a_known_line_is_taken_only_when_nothing_else_is_on_it)
+{
+    static const struct {
+        struct str body, raw;
+        const char *value; /* NULL: not taken */
+        size_t at;
+    } rows[] = {
+        {STR_INIT("a 1\nb 2\n"), STR_INIT("a"), "1", 4},
+        {STR_INIT("a{b=\"c\"} -12.50\n"), STR_INIT("a{b=\"c\"}"), "-12.5", 16},
+        {STR_INIT("a 123456789012345678\n"), STR_INIT("a"), "123456789012345678", 21},
+        {STR_INIT("a 1234567890123456789\n"), STR_INIT("a"), "1234567890123456789", 22},
+        {STR_INIT("a 0.30000000000000004\n"), STR_INIT("a"), "0.30000000000000004", 22},
+        {STR_INIT("a 0.1234567890123456789012345\n"), STR_INIT("a"), "0.1234567890123456789012345",
+         30},
+        {STR_INIT("a 9007199254740993\n"), STR_INIT("a"), "9007199254740993", 19},
+        {STR_INIT("a 937096067762228.86\n"), STR_INIT("a"), "937096067762228.86", 21},
+        {STR_INIT("a 1.\n"), STR_INIT("a"), "1", 5},
+        {STR_INIT("a .5\n"), STR_INIT("a"), "0.5", 5},
+        {STR_INIT("a 1e+06\n"), STR_INIT("a"), "1e6", 8},
+        {STR_INIT("a +Inf\n"), STR_INIT("a"), "inf", 7},
+        {STR_INIT("a -0\n"), STR_INIT("a"), "-0", 5},
+        {STR_INIT("a 1 1767225500000\n"), STR_INIT("a"), NULL, 0},
+        {STR_INIT("a 1 \n"), STR_INIT("a"), NULL, 0},
+        {STR_INIT("a 1"), STR_INIT("a"), NULL, 0},
+        {STR_INIT("a 1{"), STR_INIT("a"), NULL, 0},
+        {STR_INIT("a  1\n"), STR_INIT("a"), NULL, 0},
+        {STR_INIT("a\t1\n"), STR_INIT("a"), NULL, 0},
+        {STR_INIT("a {b=\"c\"} 1\n"), STR_INIT("a"), NULL, 0},
+        {STR_INIT("ab 1\n"), STR_INIT("a"), NULL, 0},
+        {STR_INIT("b 1\n"), STR_INIT("a"), NULL, 0},
+        {STR_INIT("a \n"), STR_INIT("a"), NULL, 0},
+        {STR_INIT("a -\n"), STR_INIT("a"), NULL, 0},
+        {STR_INIT("a 1e999\n"), STR_INIT("a"), NULL, 0},
+        {STR_INIT("a 0x1\n"), STR_INIT("a"), NULL, 0},
+        {STR_INIT("a 1_0\n"), STR_INIT("a"), NULL, 0},
+        {STR_INIT("a 1 # {} 1\n"), STR_INIT("a"), NULL, 0},
+        {STR_INIT("a"), STR_INIT("a"), NULL, 0},
+        {STR_INIT(""), STR_INIT("a"), NULL, 0},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows) * 2; i++) {
+        struct mem m;
+        struct expo_parse p;
+        struct str body = rows[i / 2].body;
+        mem_init(&m, 0);
+        char *copy = mem_take(&m, body.n + 1); /* AddressSanitizer sees a read behind it */
+        memcpy(copy + 1, body.p, body.n);
+        expo_parse_init(&p, i % 2 ? EXPO_PARSE_OPENMETRICS : EXPO_PARSE_TEXT,
+                        str_of(copy + 1, body.n), &m);
+        assert_int_equal(expo_parse_known(&p, rows[i / 2].raw), rows[i / 2].value != NULL);
+        assert_int_equal(p.at - p.start, rows[i / 2].at);
+        if (rows[i / 2].value) {
+            double want = strtod(rows[i / 2].value, NULL);
+            assert_memory_equal(&p.value, &want, sizeof want);
+        }
+        expo_parse_release(&p);
+        mem_give(&m, copy, body.n + 1);
+    }
+}
+
 TEST(nobody_can_send_a_stale_marker)
 {
     struct mem m;

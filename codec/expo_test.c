@@ -163,6 +163,25 @@ TEST(expo_label_values_that_are_not_utf8_do_not_spoil_the_page)
     page_close(&p);
 }
 
+TEST(expo_families_of_one_sample)
+{
+    struct page p;
+    page_open(&p);
+    expo_gauge(&p.x, "queue_bytes", "bytes", "Waiting.", 1.5);
+    expo_counter(&p.x, "batches_total", "", "Taken.", 12345678901);
+    expo_one(&p.x, EXPO_COUNTER, "sync_seconds", "seconds", "Spent.", 0.25);
+    assert_int_equal(p.x.first->samples_count, 1);
+    assert_int_equal(p.x.first->first->labels_count, 0);
+    expo_write(&p.x, EXPO_OPENMETRICS_1_0_0, &p.out);
+    assert_str(buf_str(&p.out),
+               STR("# HELP queue_bytes Waiting.\n# TYPE queue_bytes gauge\n"
+                   "# UNIT queue_bytes bytes\nqueue_bytes 1.5\n"
+                   "# HELP batches Taken.\n# TYPE batches counter\nbatches_total 12345678901\n"
+                   "# HELP sync_seconds Spent.\n# TYPE sync_seconds counter\n"
+                   "# UNIT sync_seconds seconds\nsync_seconds_total 0.25\n# EOF\n"));
+    page_close(&p);
+}
+
 TEST(expo_promtool_accepts_the_page)
 {
     if (access("/usr/bin/promtool", X_OK) != 0) {

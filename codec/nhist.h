@@ -15,7 +15,9 @@
 #define NHIST_SCHEMA_MIN    (-4)
 #define NHIST_SCHEMA_MAX    8
 #define NHIST_SCHEMA_CUSTOM (-53)
-#define NHIST_BUCKETS_MAX   65536 /* of one histogram, both sides */
+/* Beyond NHIST_SCHEMA_MAX histograms mean something too, but are not stored: see nhist_reduce. */
+#define NHIST_SCHEMA_READ_MAX 52
+#define NHIST_BUCKETS_MAX     65536 /* of one histogram, both sides */
 
 enum nhist_reset { NHIST_UNKNOWN, NHIST_RESET, NHIST_NO_RESET, NHIST_GAUGE };
 
@@ -46,6 +48,10 @@ struct nhist *nhist_copy(const struct nhist *h, struct arena *a);
 /* Spans and counts agree, schema known, bounds ascend, counts not negative (unless gauge), sum of
  * buckets fits count: Prometheus' Validate. ERR_INPUT says which. */
 MUST_USE bool nhist_validate(const struct nhist *h, struct err *e);
+/* Joins buckets until the schema is `schema`, less than that of h, which is exponential and may be
+ * up to NHIST_SCHEMA_READ_MAX. In place; linear. ERR_INPUT: no such schemas, or spans that go
+ * backward or do not fit the counts; h must not be used then. */
+MUST_USE bool nhist_reduce(struct nhist *h, int32_t schema, struct err *e);
 /* Bit for bit, spans as they are. */
 bool nhist_same(const struct nhist *a, const struct nhist *b);
 

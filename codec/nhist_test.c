@@ -229,6 +229,76 @@ TEST(nhist_validate_of_custom_bounds)
     refused(&h, "custom buckets: must not have negative buckets");
 }
 
+/* "schema | offset+length... | counts | negative counts" after reducing, or "error: MESSAGE". */
+static struct str reduced(struct world *w, const struct nhist *h, int32_t schema)
+{
+    struct nhist *copy = nhist_copy(h, &w->a);
+    struct err e;
+    buf_reset(&w->b);
+    if (!nhist_reduce(copy, schema, &e)) {
+        buf_fmt(&w->b, "error: %s", e.msg);
+        return buf_str(&w->b);
+    }
+    buf_fmt(&w->b, "%d |", copy->schema);
+    for (uint32_t i = 0; i < copy->pos.spans_n; i++) {
+        buf_fmt(&w->b, " %d+%u", copy->pos.spans[i].offset, copy->pos.spans[i].length);
+    }
+    BUF_LIT(&w->b, " |");
+    for (uint32_t i = 0; i < copy->pos.counts_n; i++) {
+        buf_fmt(&w->b, " %g", copy->pos.counts[i]);
+    }
+    for (uint32_t i = 0; i < copy->neg.spans_n; i++) {
+        buf_fmt(&w->b, " | %d+%u: %g", copy->neg.spans[i].offset, copy->neg.spans[i].length,
+                copy->neg.counts[0]);
+    }
+    assert_true(nhist_validate(copy, &e));
+    return buf_str(&w->b);
+}
+
+TEST(nhist_reduce_joins_neighbours)
+{
+    struct world w;
+    world_init(&w);
+    struct nhist *h = sample(&w.a); /* schema 3: 3 and 4 at -3, -2; 0, 1, 2 at 3, 4, 5; 5 at 7 */
+    assert_str(reduced(&w, h, 2), STR("2 | -1+1 2+2 | 7 1 2 | 4+1: 5"));
+    assert_str(reduced(&w, h, 1), STR("1 | 0+3 | 7 1 2 | 2+1: 5"));
+    assert_str(reduced(&w, h, 0), STR("0 | 0+2 | 7 3 | 1+1: 5"));
+    assert_str(reduced(&w, h, -4), STR("-4 | 0+2 | 7 3 | 1+1: 5"));
+    h->pos.spans[1].offset = 2;
+    assert_str(reduced(&w, h, 2), STR("2 | -1+1 1+2 | 7 1 2 | 4+1: 5"));
+    h->schema = 52; /* far more than is stored, and the index of 2^31 - 1 buckets */
+    h->pos.spans[1].offset = INT32_MAX;
+    assert_str(reduced(&w, h, 8), STR("8 | 0+2 | 7 3 | 1+1: 5"));
+    assert_str(reduced(&w, h, 3), STR("3 | 0+2 | 7 3 | 1+1: 5"));
+    h->pos.spans[0] = (struct nhist_span){0, 0}; /* empty spans vanish */
+    h->pos.spans[1].length = 5;
+    h->pos.spans[1].offset = 1;
+    h->schema = 1;
+    assert_str(reduced(&w, h, 0), STR("0 | 1+3 | 7 1 2 | 4+1: 5"));
+    world_release(&w);
+}
+
+TEST(nhist_reduce_refuses_what_cannot_be)
+{
+    struct world w;
+    world_init(&w);
+    struct nhist *h = sample(&w.a);
+    assert_str(reduced(&w, h, 3), STR("error: schema 3 cannot become schema 3"));
+    assert_str(reduced(&w, h, 8), STR("error: schema 3 cannot become schema 8"));
+    assert_str(reduced(&w, h, -5), STR("error: schema 3 cannot become schema -5"));
+    h->schema = NHIST_SCHEMA_CUSTOM;
+    assert_str(reduced(&w, h, -4), STR("error: schema -53 cannot become schema -4"));
+    h->schema = 53;
+    assert_str(reduced(&w, h, 8), STR("error: schema 53 cannot become schema 8"));
+    h = sample(&w.a);
+    h->pos.spans[1].offset = -1;
+    assert_str(reduced(&w, h, 0), STR("error: span number 2 has no place or no counts"));
+    h = sample(&w.a);
+    h->pos.spans[1].length = 4;
+    assert_str(reduced(&w, h, 0), STR("error: span number 2 has no place or no counts"));
+    world_release(&w);
+}
+
 TEST(nhist_decode_refuses_what_is_too_large)
 {
     struct world w;

@@ -66,7 +66,7 @@ static size_t put_safe(char *p, struct str s, bool quoted)
     return n;
 }
 
-static struct str safe_text(struct str s, struct arena *a)
+struct str server_answer_text(struct str s, struct arena *a)
 {
     bool digits = true;
     for (size_t i = 0; i < s.n && digits; i++) {
@@ -148,7 +148,7 @@ static bool read_point(const struct json_doc *d, uint32_t at, struct arena *a,
     if (!value || value->kind != JSON_STR || !(fabs(out->t_s) < SECONDS_MAX)) {
         return false;
     }
-    out->text = safe_text(value->v.str, a);
+    out->text = server_answer_text(value->v.str, a);
     out->v = number(value->v.str);
     return true;
 }
@@ -223,7 +223,7 @@ static void read_notes(const struct json_doc *d, struct arena *a, struct server_
         const uint32_t list = t ? index_of(d, t) : 0;
         for (uint32_t k = list + 1; t && k < d->tokens[list].next; k = d->tokens[k].next) {
             if (d->tokens[k].kind == JSON_STR) {
-                out->notes[out->notes_n++] = safe_text(d->tokens[k].v.str, a);
+                out->notes[out->notes_n++] = server_answer_text(d->tokens[k].v.str, a);
             }
         }
     }
@@ -239,7 +239,7 @@ bool server_answer_read(struct json_parser *p, struct str text, struct arena *a,
     }
     const struct json_token *error = child(&d, 0, "error");
     if (error && error->kind == JSON_STR) {
-        out->error = safe_text(error->v.str, a);
+        out->error = server_answer_text(error->v.str, a);
         return true;
     }
     const struct json_token *data = child(&d, 0, "data");
@@ -250,13 +250,23 @@ bool server_answer_read(struct json_parser *p, struct str text, struct arena *a,
     }
     out->type = type->v.str;
     read_notes(&d, a, out);
+    const struct json_token *explain = child(&d, index_of(&d, data), "explain");
+    if (explain) {
+        out->explain = ARENA_NEW(a, struct server_explain);
+        if (!out->explain) {
+            return err_set(e, ERR_LIMIT, "no memory for a plan");
+        }
+        if (!server_explain_read(&d, index_of(&d, explain), a, out->explain, e)) {
+            return false;
+        }
+    }
     return read_result(&d, index_of(&d, result), a, out) ||
            err_set(e, ERR_INPUT, "expected samples as [time, \"value\"]");
 }
 
 /* -- Printing -- */
 
-static size_t columns_of(struct str s)
+size_t server_answer_columns(struct str s)
 {
     size_t n = 0;
     for (size_t i = 0; i < s.n; i++) {
@@ -270,7 +280,7 @@ static void write_time(struct buf *out, double t_s)
     time_format(out, ns_from_ms((int64_t)llround(t_s * 1000)));
 }
 
-static void write_spaces(struct buf *out, size_t n)
+void server_answer_spaces(struct buf *out, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         buf_char(out, ' ');
@@ -281,7 +291,7 @@ void server_answer_table(const struct server_answer *x, struct buf *out)
 {
     size_t widest = 0;
     for (uint32_t i = 0; i < x->series_n; i++) {
-        widest = size_max(widest, columns_of(x->series[i].labels));
+        widest = size_max(widest, server_answer_columns(x->series[i].labels));
     }
     for (uint32_t i = 0; i < x->series_n; i++) {
         const struct answer_series *s = &x->series[i];
@@ -289,11 +299,11 @@ void server_answer_table(const struct server_answer *x, struct buf *out)
             if (widest > 0) {
                 const struct str labels = k == 0 ? s->labels : STR("");
                 buf_str_add(out, labels);
-                write_spaces(out, widest - columns_of(labels) + 2);
+                server_answer_spaces(out, widest - server_answer_columns(labels) + 2);
             }
             if (s->n > 1) {
                 write_time(out, s->points[k].t_s);
-                write_spaces(out, 2);
+                server_answer_spaces(out, 2);
             }
             buf_str_add(out, s->points[k].histogram ? STR("count ") : STR(""));
             buf_str_add(out, s->points[k].text);

@@ -42,6 +42,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             server_answer_plot(&x, widths[i], 14, false, &out);
             check_text(buf_str(&out));
         }
+        if (x.explain) {
+            buf_reset(&out);
+            ASSERT(server_explain_write(x.explain, LANG_PT, &arena, &out, &e));
+            check_text(buf_str(&out));
+        }
         ASSERT(!out.failed);
     } else {
         ASSERT(e.code != ERR_NONE);

@@ -1,4 +1,4 @@
-/* farol check [config] FILE: is the configuration valid? Says file, line and column, shows the line
+/* farol check [config] FILE: is the configuration valid, and are the rule files that it names? Says file, line and column, shows the line
  * with a caret, and what was probably meant. */
 #include "server/commands_int.h"
 
@@ -19,6 +19,15 @@ static const struct command_option options[] = {
      {"imprime todas as chaves com valor padrão e explicação",
       "print every key with its default and help"}},
 };
+
+static void show_problem(void *ctx, const struct err *e, struct str text)
+{
+    struct buf out;
+    buf_init(&out, ctx, PRINT_BYTES_MAX);
+    conf_err_show(e, text, &out);
+    (void)fprintf(stderr, "%.*s", STR_FMT(buf_str(&out)));
+    buf_release(&out);
+}
 
 static int check_file(const struct command_args *a, const char *path)
 {
@@ -41,7 +50,8 @@ static int check_file(const struct command_args *a, const char *path)
     } else if (!server_config_read(buf_str(&text), path, &arena, c, &e)) {
         conf_err_show(&e, buf_str(&text), &out);
         (void)fprintf(stderr, "%.*s", STR_FMT(buf_str(&out)));
-    } else {
+    } else if (server_rulebook_check_files(&c->rules, c->query.flags, c->root, path, buf_str(&text),
+                                           a->os, show_problem, &mem)) {
         SAY(&out, a->lang, CHECK_OK, str_from_c(path));
         code = server_put(a, &out);
     }
@@ -78,12 +88,15 @@ const struct command command_check = {
     .name = "check",
     .operands = "[config] [FILE...]",
     .summary = {"confere um arquivo de configuração", "check a configuration file"},
-    .about = {"Lê o arquivo como farol run o leria, sem começar nada. Um erro mostra arquivo, "
-              "linha, coluna, a "
-              "própria linha e o que se esperava; o código de saída é 78, ou 0 se está tudo certo.",
-              "Reads the file as farol run would, without starting anything. An error shows file, "
-              "line, column, "
-              "the line itself and what was expected; the exit code is 78, or 0 when all is well."},
+    .about =
+        {"Lê o arquivo como farol run o leria, e os arquivos de regras que ele nomeia, sem começar "
+         "nada. Um erro mostra arquivo, "
+         "linha, coluna, a "
+         "própria linha e o que se esperava; o código de saída é 78, ou 0 se está tudo certo.",
+         "Reads the file as farol run would, and the rule files that it names, without starting "
+         "anything. An error shows file, "
+         "line, column, "
+         "the line itself and what was expected; the exit code is 78, or 0 when all is well."},
     .examples = {"  farol check farol.yml                        # confere\n"
                  "  farol check --print-defaults > farol.yml     # um arquivo para começar",
                  "  farol check farol.yml                        # check it\n"

@@ -1,5 +1,5 @@
 /* farol query: a PromQL expression asked of a running farol (or of any Prometheus), as a table,
- * CSV, JSON, or lines drawn in the terminal. */
+ * CSV, JSON, or lines drawn in the terminal; --explain: what the expression does instead. */
 #include "base/clock.h"
 #include "net/http_client.h"
 #include "server/answer_int.h"
@@ -43,6 +43,12 @@ static const struct command_option options[] = {
      "table|plot|csv|json",
      {"formato da saída: tabela, ou desenho quando há intervalo",
       "output format: table, or plot when there is a range"}},
+    {"explain",
+     'e',
+     "MODE",
+     "plan|run",
+     {"explica a consulta em árvore: o plano, sem ler amostras, ou o que cada nó fez",
+      "explain the query as a tree: the plan, reading no sample, or what each node did"}},
 };
 
 static void put_form(struct buf *b, const char *name, struct str value)
@@ -106,6 +112,9 @@ static bool build_form(const struct command_args *a, struct buf *form, bool *ran
         return false;
     }
     put_form(form, "query", str_from_c(a->operands[0]));
+    if (command_value(a, "explain")) {
+        put_form(form, "explain", str_from_c(command_value(a, "explain")));
+    }
     if (*range) {
         put_seconds(form, "start", end_ms - back_ms);
         put_seconds(form, "end", end_ms);
@@ -147,6 +156,41 @@ static int show(const struct command_args *a, const struct server_answer *x, str
     return code == EXIT_OK && x->series_n == 0 ? EXIT_NO_DATA : code;
 }
 
+static int show_explain(const struct command_args *a, const struct server_answer *x,
+                        struct str json, struct arena *arena)
+{
+    struct mem mem;
+    struct buf out;
+    struct err e = {0};
+    const char *format = command_value(a, "output");
+    if (!x->explain) {
+        TELL(a->lang, EXPLAIN_ABSENT, str_from_c(a->url));
+        return EXIT_FAILED;
+    }
+    mem_init(&mem, 0);
+    buf_init(&out, &mem, TEXT_BYTES_MAX);
+    if (format && str_eq(str_from_c(format), STR("json"))) {
+        buf_str_add(&out, json);
+        buf_char(&out, '\n');
+    } else if (!server_explain_write(x->explain, a->lang, arena, &out, &e)) {
+        buf_release(&out);
+        return server_fail(a, &e, EXIT_FAILED);
+    }
+    return server_put(a, &out);
+}
+
+/* --explain has a shape of its own. */
+static bool format_fits(const struct command_args *a)
+{
+    const char *format = command_value(a, "output");
+    if (command_value(a, "explain") && format && !str_eq(str_from_c(format), STR("table")) &&
+        !str_eq(str_from_c(format), STR("json"))) {
+        TELL(a->lang, EXPLAIN_FORMAT, str_from_c(format));
+        return false;
+    }
+    return true;
+}
+
 static int ask(const struct command_args *a, struct http_client *http, struct mem *mem,
                struct arena *arena, struct str form, bool range)
 {
@@ -179,7 +223,8 @@ static int ask(const struct command_args *a, struct http_client *http, struct me
         TELL(a->lang, QUERY_REFUSED, x.error);
         code = EXIT_FAILED;
     } else {
-        code = show(a, &x, text, range);
+        code = command_value(a, "explain") ? show_explain(a, &x, text, arena)
+                                           : show(a, &x, text, range);
     }
     if (json) {
         json_parser_free(json);
@@ -198,7 +243,7 @@ static int run_query(const struct command_args *a)
     mem_init(&mem, 0);
     arena_init(&arena, &mem, ARENA_MAX);
     buf_init(&form, &mem, FORM_BYTES_MAX);
-    if (build_form(a, &form, &range)) {
+    if (format_fits(a) && build_form(a, &form, &range)) {
         struct http_client *http = http_client_new(&mem, TIMEOUT_MS, TIMEOUT_MS);
         code = http ? ask(a, http, &mem, &arena, buf_str(&form), range) : EXIT_FAILED;
         http_client_free(http);
@@ -216,17 +261,27 @@ const struct command command_query = {
         {"Avalia uma expressão PromQL no servidor. Sem --range, o valor no instante, em tabela; "
          "com "
          "--range, as linhas no tempo, desenhadas no terminal. Serve também para um Prometheus "
-         "(--url). Sai com 4 quando a resposta é vazia.",
+         "(--url). Sai com 4 quando a resposta é vazia.\n\n"
+         "--explain mostra a consulta nó a nó, em vez da resposta. Com plan, as séries achadas por "
+         "cada seletor e o intervalo em que ele procura; com run, também as amostras lidas, as "
+         "séries e os pontos que cada nó entregou, o tempo dele próprio e com os nós abaixo "
+         "(somado sobre as threads), e os atalhos que o motor tomou.",
          "Evaluates a PromQL expression at the server. Without --range, the value at the instant, "
          "as "
          "a table; with --range, lines over time, drawn in the terminal. Works with a Prometheus "
-         "too (--url). Exits with 4 when the answer is empty."},
+         "too (--url). Exits with 4 when the answer is empty.\n\n"
+         "--explain shows the query node by node instead of its answer. With plan, the series that "
+         "each selector matches and the range it looks in; with run, also the samples read, the "
+         "series and points that each node gave, its own time and that with the nodes below "
+         "(summed over threads), and the shortcuts that the engine took."},
     .examples = {"  farol query 'sum by (stage) (rate(pix_stage_events_total[1m]))'\n"
                  "  farol query --range 15m 'rate(pix_ledger_entered_total[1m])'\n"
-                 "  farol query -o csv --range 1h --step 1m 'fraud_threshold'",
+                 "  farol query -o csv --range 1h --step 1m 'fraud_threshold'\n"
+                 "  farol query --explain run 'sum by (stage) (rate(pix_stage_events_total[5m]))'",
                  "  farol query 'sum by (stage) (rate(pix_stage_events_total[1m]))'\n"
                  "  farol query --range 15m 'rate(pix_ledger_entered_total[1m])'\n"
-                 "  farol query -o csv --range 1h --step 1m 'fraud_threshold'"},
+                 "  farol query -o csv --range 1h --step 1m 'fraud_threshold'\n"
+                 "  farol query --explain run 'sum by (stage) (rate(pix_stage_events_total[5m]))'"},
     .options = options,
     .options_count = ARRAY_LEN(options),
     .run = run_query,

@@ -3,6 +3,8 @@
 #include "server/run_int.h"
 #include "server/text_int.h"
 
+#include "base/mem.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -97,6 +99,7 @@ static int serve(const struct command_args *a, struct server_setup *setup, const
     bool ok = !port_file || write_port(a, s, port_file, &e);
     if (ok) {
         server_notify("READY=1");
+        mem_code_cool();
         ok = wait_signals(a, s, &e);
     }
     int code = ok ? EXIT_OK : server_fail(a, &e, EXIT_FAILED);

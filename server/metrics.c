@@ -2,14 +2,12 @@
 #include "server/metrics_int.h"
 
 #include "base/file.h"
+#include "ingest/door/door.h"
 #include "server/commands_int.h"
 
 #include <stdio.h>
 
 #define URL_BYTES_MAX 256
-
-static const char *const refusal_texts[TSDB_REFUSALS] = {
-    "out_of_order", "duplicate", "too_old", "too_new", "series_gone", "head_full"};
 
 static void tsdb_config_of(const struct server_metrics_config *c, const char *dir,
                            struct tsdb_config *out)
@@ -31,7 +29,7 @@ static bool start_rules(struct server_metrics *m, const struct os *os, struct lo
                         struct err *e)
 {
     char url[URL_BYTES_MAX];
-    const struct rules_sink sink = notify_am_sink(m->sending.alertmanagers);
+    const struct rules_sink sink = server_sending_sink(&m->sending);
     (void)snprintf(url, sizeof url, "http://%.*s", STR_FMT(m->config->server.listen));
     const struct rulebook_options o = {.config = &m->config->rules,
                                        .query = &m->config->query,
@@ -44,29 +42,6 @@ static bool start_rules(struct server_metrics *m, const struct os *os, struct lo
                                        .log = log,
                                        .sink = &sink};
     return server_rulebook_start(&m->rulebook, &o, e);
-}
-
-/* Labels that leave with every series: global.external_labels. They live as long as m->sending. */
-static bool read_external(struct server_metrics *m, const struct os *os, struct labels *out,
-                          struct err *e)
-{
-    struct scrape_config *c = NULL;
-    struct mem mem;
-    mem_init(&mem, 0);
-    const bool ok =
-        server_scraping_read(m->config->root, m->config_path, os, &mem, &c, e) &&
-        labels_copy(scrape_config_global(c)->external_labels, &m->sending.arena, out, e);
-    scrape_config_free(c);
-    return ok;
-}
-
-static bool start_sending(struct server_metrics *m, const struct os *os, struct log *log,
-                          struct err *e)
-{
-    struct labels external;
-    return read_external(m, os, &external, e) &&
-           server_sending_samples(&m->sending, m->db, m->dir, external, os, log, e) &&
-           server_sending_alerts(&m->sending, os, log, e);
 }
 
 static bool start_doors(struct server_metrics *m, struct err *e)
@@ -89,6 +64,8 @@ bool server_metrics_start(struct server_metrics *m, const struct server_config *
     struct tsdb_config c;
     m->config = config;
     m->config_path = config_path;
+    m->os = os;
+    m->log = log;
     m->snapshots = snapshots;
     pthread_mutex_init(&m->pages_mu, NULL);
     mem_init(&m->pages_mem, 0);
@@ -100,11 +77,12 @@ bool server_metrics_start(struct server_metrics *m, const struct server_config *
         return false;
     }
     tsdb_config_of(&config->metrics, m->dir, &c);
-    if (!server_sending_read(&m->sending, config->root, config_path, e)) {
+    if (!server_sending_open(&m->sending, config->root, config_path, os, log, e)) {
         return false;
     }
     c.tap_bytes_max = server_sending_log_bytes(&m->sending);
-    if (!tsdb_open(&m->db, &c, os, log, e) || !start_sending(m, os, log, e) || !start_doors(m, e) ||
+    if (!tsdb_open(&m->db, &c, os, log, e) ||
+        !server_sending_start(&m->sending, m->db, m->dir, e) || !start_doors(m, e) ||
         !server_samples_init(&m->samples, m->db, config->server.listen, e) ||
         !server_scraping_start(&m->scraping, m->db, config->root, config_path, os, log, e) ||
         !start_rules(m, os, log, e) || !server_pages_config_set(m, config->root, e)) {
@@ -128,9 +106,28 @@ bool server_metrics_run(struct server_metrics *m, struct err *e)
 bool server_metrics_reload(struct server_metrics *m, const struct server_config *fresh,
                            struct err *e)
 {
-    return server_rulebook_reload(&m->rulebook, fresh->root, m->config_path, e) &&
-           server_scraping_apply(&m->scraping, fresh->root, m->config_path, e) &&
-           server_pages_config_set(m, fresh->root, e);
+    struct sending_change sending = {0};
+    struct rules_change *rules = NULL;
+    struct err back = {0};
+    bool ok =
+        server_rulebook_prepare(&m->rulebook, fresh->root, m->config_path, m->os, &rules, e) &&
+        server_sending_prepare(&m->sending, fresh->root, m->config_path, &sending, e) &&
+        server_sending_switch(&m->sending, &sending, e);
+    if (ok && (!server_scraping_apply(&m->scraping, fresh->root, m->config_path, e) ||
+               !server_pages_config_set(m, fresh->root, e))) {
+        ok = false; /* no memory */
+        if (!server_sending_switch(&m->sending, &sending, &back)) {
+            log_err(m->log, LOG_ERROR, "server", &back);
+        }
+    }
+    if (ok) {
+        server_sending_exchange(&m->sending, &sending);
+        rules_commit(m->rulebook.rules, rules);
+    } else {
+        rules_change_free(m->rulebook.rules, rules);
+    }
+    server_sending_change_release(&sending);
+    return ok;
 }
 
 void server_metrics_stop(struct server_metrics *m)
@@ -159,54 +156,46 @@ uint64_t server_metrics_busy(struct server_metrics *m)
     return m->api ? prom_busy(m->api) : 0;
 }
 
-static void one(struct expo *x, enum expo_type type, const char *name, const char *unit,
-                const char *help, uint64_t v)
-{
-    struct expo_family *f =
-        expo_family(x, type, str_from_c(name), str_from_c(unit), str_from_c(help));
-    expo_add(x, f, NULL, 0, (double)v);
-}
-
 static void publish_store(struct expo *x, const struct tsdb_stats *s)
 {
-    one(x, EXPO_GAUGE, "farol_tsdb_series", "", "Series known to the store.", s->series);
-    one(x, EXPO_COUNTER, "farol_tsdb_series_refused", "", "New series refused at a bound.",
-        s->series_refused);
-    one(x, EXPO_COUNTER, "farol_tsdb_samples", "", "Samples stored.", s->samples);
-    one(x, EXPO_COUNTER, "farol_tsdb_histograms", "", "Native histograms stored.", s->histograms);
-    one(x, EXPO_COUNTER, "farol_tsdb_exemplars", "", "Exemplars stored.", s->exemplars);
-    one(x, EXPO_COUNTER, "farol_tsdb_duplicates", "",
-        "Samples that were there already, with equal value.", s->duplicates);
+    expo_gauge(x, "farol_tsdb_series", "", "Series known to the store.", (double)s->series);
+    expo_counter(x, "farol_tsdb_series_refused", "", "New series refused at a bound.",
+                 s->series_refused);
+    expo_counter(x, "farol_tsdb_samples", "", "Samples stored.", s->samples);
+    expo_counter(x, "farol_tsdb_histograms", "", "Native histograms stored.", s->histograms);
+    expo_counter(x, "farol_tsdb_exemplars", "", "Exemplars stored.", s->exemplars);
+    expo_counter(x, "farol_tsdb_duplicates", "",
+                 "Samples that were there already, with equal value.", s->duplicates);
     struct expo_family *f = expo_family(x, EXPO_COUNTER, STR("farol_tsdb_refused"), STR(""),
                                         STR("Samples refused by the store, by reason."));
     for (int i = 0; i < TSDB_REFUSALS; i++) {
-        const struct label l = {STR("reason"), str_from_c(refusal_texts[i])};
+        const struct label l = {STR("reason"), str_from_c(door_refusal_name((enum tsdb_refusal)i))};
         expo_add(x, f, &l, 1, (double)s->refused[i]);
     }
-    one(x, EXPO_GAUGE, "farol_tsdb_head_samples", "", "Samples not yet in a block.",
-        s->head_samples);
-    one(x, EXPO_GAUGE, "farol_tsdb_head_bytes", "bytes", "Memory of samples not yet in a block.",
-        s->head_bytes);
-    one(x, EXPO_GAUGE, "farol_tsdb_index_bytes", "bytes", "Memory of the series index.",
-        s->index_bytes);
-    one(x, EXPO_GAUGE, "farol_tsdb_log_bytes", "bytes", "Size of the write-ahead log.",
-        s->log_bytes);
-    one(x, EXPO_COUNTER, "farol_tsdb_log_syncs", "", "Times the write-ahead log was made durable.",
-        s->log_syncs);
-    one(x, EXPO_COUNTER, "farol_tsdb_log_failures", "", "Writes to the log that failed.",
-        s->log_failures);
-    one(x, EXPO_GAUGE, "farol_tsdb_log_damaged", "", "Log records the last start could not read.",
-        s->log_records_damaged);
-    one(x, EXPO_GAUGE, "farol_tsdb_blocks", "", "Blocks on disk.", s->blocks);
-    one(x, EXPO_GAUGE, "farol_tsdb_block_bytes", "bytes", "Size of the blocks.", s->block_bytes);
-    one(x, EXPO_GAUGE, "farol_tsdb_block_samples", "", "Samples in blocks.", s->block_samples);
-    one(x, EXPO_GAUGE, "farol_tsdb_blocks_damaged", "", "Blocks or columns found damaged: loss.",
-        s->blocks_damaged);
-    one(x, EXPO_COUNTER, "farol_tsdb_flushes", "", "Blocks written from memory.", s->flushes);
-    one(x, EXPO_COUNTER, "farol_tsdb_flush_failures", "", "Blocks that could not be written.",
-        s->flush_failures);
-    one(x, EXPO_COUNTER, "farol_tsdb_merges", "", "Merges of blocks.", s->merges);
-    one(x, EXPO_COUNTER, "farol_tsdb_retired", "", "Blocks dropped by retention.", s->retired);
+    expo_gauge(x, "farol_tsdb_head_samples", "", "Samples not yet in a block.",
+               (double)s->head_samples);
+    expo_gauge(x, "farol_tsdb_head_bytes", "bytes", "Memory of samples not yet in a block.",
+               (double)s->head_bytes);
+    expo_gauge(x, "farol_tsdb_index_bytes", "bytes", "Memory of the series index.",
+               (double)s->index_bytes);
+    expo_gauge(x, "farol_tsdb_log_bytes", "bytes", "Size of the write-ahead log.",
+               (double)s->log_bytes);
+    expo_counter(x, "farol_tsdb_log_syncs", "", "Times the write-ahead log was made durable.",
+                 s->log_syncs);
+    expo_counter(x, "farol_tsdb_log_failures", "", "Writes to the log that failed.",
+                 s->log_failures);
+    expo_gauge(x, "farol_tsdb_log_damaged", "", "Log records the last start could not read.",
+               (double)s->log_records_damaged);
+    expo_gauge(x, "farol_tsdb_blocks", "", "Blocks on disk.", (double)s->blocks);
+    expo_gauge(x, "farol_tsdb_block_bytes", "bytes", "Size of the blocks.", (double)s->block_bytes);
+    expo_gauge(x, "farol_tsdb_block_samples", "", "Samples in blocks.", (double)s->block_samples);
+    expo_gauge(x, "farol_tsdb_blocks_damaged", "", "Blocks or columns found damaged: loss.",
+               (double)s->blocks_damaged);
+    expo_counter(x, "farol_tsdb_flushes", "", "Blocks written from memory.", s->flushes);
+    expo_counter(x, "farol_tsdb_flush_failures", "", "Blocks that could not be written.",
+                 s->flush_failures);
+    expo_counter(x, "farol_tsdb_merges", "", "Merges of blocks.", s->merges);
+    expo_counter(x, "farol_tsdb_retired", "", "Blocks dropped by retention.", s->retired);
 }
 
 void server_metrics_tick(struct server_metrics *m, struct expo *x)
@@ -220,9 +209,9 @@ void server_metrics_tick(struct server_metrics *m, struct expo *x)
     prom_publish(m->api, x);
     server_scraping_publish(&m->scraping, x);
     rules_publish(m->rulebook.rules, x);
-    one(x, EXPO_COUNTER, "farol_samples_written", "", "Samples of Farol's own series stored.",
-        m->samples.samples);
-    one(x, EXPO_COUNTER, "farol_samples_dropped", "", "Samples of Farol's own series not stored.",
-        m->samples.dropped);
+    expo_counter(x, "farol_samples_written", "", "Samples of Farol's own series stored.",
+                 m->samples.samples);
+    expo_counter(x, "farol_samples_dropped", "", "Samples of Farol's own series not stored.",
+                 m->samples.dropped);
     server_samples_write(&m->samples, x);
 }

@@ -18,7 +18,9 @@ struct snapshots;
 
 struct server_metrics {
     const struct server_config *config;
-    const char *config_path;     /* NULL: no file */
+    const char *config_path; /* NULL: no file */
+    const struct os *os;
+    struct log *log;
     struct snapshots *snapshots; /* of /metrics: types and helps of Farol's own series */
     struct tsdb *db;
     struct mem door_mem;
@@ -43,7 +45,8 @@ MUST_USE bool server_metrics_start(struct server_metrics *m, const struct server
                                    const struct os *os, struct log *log, struct err *e);
 /* Scraping and rules begin: when all else runs. */
 MUST_USE bool server_metrics_run(struct server_metrics *m, struct err *e);
-/* The sections of peers anew: scraping, rules. Nothing changes on failure. One caller at a time. */
+/* The sections of peers anew: global, scraping, rules, alerting, remote_write. Nothing changes on
+ * failure. One caller at a time. */
 MUST_USE bool server_metrics_reload(struct server_metrics *m, const struct server_config *fresh,
                                     struct err *e);
 /* After http_server_stop and the last tick. */

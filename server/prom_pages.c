@@ -12,7 +12,6 @@
 #define PAGE_BYTES_MAX ((size_t)256 << 20)
 #define NEVER          "0001-01-01T00:00:00Z" /* a time that has not been */
 #define METADATA_MAX   1000000
-#define FILTER_MAX     256 /* names of one kind in a request */
 
 static void put_labels(struct buf *out, struct labels l)
 {
@@ -336,23 +335,10 @@ static void page_metadata(void *ctx, const struct prom_call *c, struct buf *out)
 
 /* -- Rules -- */
 
-static void page_rules(void *ctx, const struct prom_call *c, struct buf *out)
+static bool page_rules(void *ctx, const struct rules_filter *f, struct buf *out, struct err *e)
 {
     struct server_metrics *m = ctx;
-    struct str names[FILTER_MAX], groups[FILTER_MAX], files[FILTER_MAX];
-    const struct str exclude = prom_get(c, "exclude_alerts"), type = prom_get(c, "type");
-    const struct rules_filter f = {
-        .type = str_eq_nocase(type, STR("alert"))    ? STR("alert")
-                : str_eq_nocase(type, STR("record")) ? STR("record")
-                                                     : STR(""),
-        .names = names,
-        .groups = groups,
-        .files = files,
-        .names_n = prom_values(c, "rule_name[]", names, FILTER_MAX),
-        .groups_n = prom_values(c, "rule_group[]", groups, FILTER_MAX),
-        .files_n = prom_values(c, "file[]", files, FILTER_MAX),
-        .exclude_alerts = exclude.n > 0 && (exclude.p[0] == '1' || (exclude.p[0] | 0x20) == 't')};
-    rules_json(m->rulebook.rules, &f, out);
+    return rules_json(m->rulebook.rules, f, out, e);
 }
 
 static void page_alerts(void *ctx, const struct prom_call *c, struct buf *out)
@@ -501,7 +487,7 @@ static void page_alertmanagers(void *ctx, const struct prom_call *c, struct buf 
 {
     struct server_metrics *m = ctx;
     (void)c;
-    notify_am_json(m->sending.alertmanagers, out);
+    server_sending_json(&m->sending, out);
 }
 
 void server_pages_of(struct server_metrics *m, struct prom_pages *out)

@@ -41,6 +41,17 @@ const struct conf_field *server_rules_fields(size_t *count)
     return fields;
 }
 
+/* The folder of farol.yml, where relative patterns begin. */
+static void folder_of(const char *where, char out[PATH_BYTES_MAX])
+{
+    size_t slash = 0;
+    for (size_t i = 0; where && where[i]; i++) {
+        slash = where[i] == '/' ? i + 1 : slash;
+    }
+    (void)snprintf(out, PATH_BYTES_MAX, "%.*s", slash > 0 ? (int)slash : 1,
+                   slash > 0 ? where : ".");
+}
+
 bool server_rulebook_check(const struct yaml_node *root, struct err *e)
 {
     const struct yaml_node *list = root ? yaml_get(root, STR("rule_files")) : NULL;
@@ -57,6 +68,30 @@ bool server_rulebook_check(const struct yaml_node *root, struct err *e)
         }
     }
     return true;
+}
+
+bool server_rulebook_check_files(const struct server_rules_config *config, unsigned flags,
+                                 const struct yaml_node *root, const char *where, struct str text,
+                                 const struct os *os,
+                                 void (*each)(void *ctx, const struct err *e, struct str text),
+                                 void *ctx)
+{
+    const struct yaml_node *list = root ? yaml_get(root, STR("rule_files")) : NULL;
+    struct rules_check c = {
+        .promql_flags = flags, .bytes_max = config->bytes_max, .each = each, .ctx = ctx};
+    char dir[PATH_BYTES_MAX];
+    folder_of(where, dir);
+    for (const struct yaml_node *n = list ? list->first : NULL; n; n = n->next) {
+        struct err e = {0};
+        if (!rules_check(&c, os, dir, n->text, &e)) {
+            e.where = where;
+            e.line = n->line;
+            e.col = n->col;
+            c.problems++;
+            each(ctx, &e, text);
+        }
+    }
+    return c.problems == 0;
 }
 
 /* -- The pillars' files -- */
@@ -138,24 +173,38 @@ static bool add_path(struct arena *a, struct str *v, uint32_t *n, const char *di
     return ok || err_set(e, ERR_NOMEM, "no memory for the names of rule files");
 }
 
-static bool load(struct server_rulebook *b, const struct yaml_node *root, const char *where,
-                 struct arena *a, struct err *e)
+/* Labels that leave with every alert, borrowed from g. */
+static bool external_of(const struct scrape_global *g, struct rule_pair out[EXTERNAL_MAX],
+                        uint32_t *n, struct err *e)
+{
+    *n = 0;
+    if (g->external_labels.n > EXTERNAL_MAX) {
+        return err_set(e, ERR_LIMIT, "more than %d external labels", EXTERNAL_MAX);
+    }
+    for (uint32_t i = 0; i < g->external_labels.n; i++) {
+        out[(*n)++] =
+            (struct rule_pair){g->external_labels.v[i].name, g->external_labels.v[i].value};
+    }
+    return true;
+}
+
+static bool prepare(struct server_rulebook *b, const struct yaml_node *root, const char *where,
+                    const struct scrape_global *g, struct arena *a, struct rules_change **out,
+                    struct err *e)
 {
     const struct yaml_node *list = root ? yaml_get(root, STR("rule_files")) : NULL;
     const uint32_t given = list && !yaml_is_null(list) ? list->children_count : 0;
-    char dir[PATH_BYTES_MAX] = ".";
-    size_t slash = 0;
+    struct rule_pair external[EXTERNAL_MAX];
+    struct rules_globals globals = {.interval_ms = g->evaluation_interval_ms,
+                                    .query_offset_ms = g->rule_query_offset_ms,
+                                    .external_labels = external};
+    char dir[PATH_BYTES_MAX];
     uint32_t n = 0;
     struct str *v = ARENA_ARRAY(a, struct str, given + server_rule_files_count + 1);
     if (!v) {
         return err_set(e, ERR_NOMEM, "no memory for the names of rule files");
     }
-    for (size_t i = 0; where && where[i]; i++) {
-        slash = where[i] == '/' ? i + 1 : slash;
-    }
-    if (slash > 0) {
-        (void)snprintf(dir, sizeof dir, "%.*s", (int)slash, where);
-    }
+    folder_of(where, dir);
     for (unsigned i = 0; i < server_rule_files_count && b->builtin; i++) {
         if (!add_path(a, v, &n, b->dir, str_from_c(server_rule_files[i].name), e)) {
             return false;
@@ -166,17 +215,24 @@ static bool load(struct server_rulebook *b, const struct yaml_node *root, const 
             return false;
         }
     }
-    return rules_load(b->rules, dir, v, n, e);
+    return external_of(g, external, &globals.external_labels_n, e) &&
+           rules_prepare(b->rules, &globals, dir, v, n, out, e);
 }
 
-bool server_rulebook_reload(struct server_rulebook *b, const struct yaml_node *root,
-                            const char *where, struct err *e)
+bool server_rulebook_prepare(struct server_rulebook *b, const struct yaml_node *root,
+                             const char *where, const struct os *os, struct rules_change **out,
+                             struct err *e)
 {
-    struct mem m;
+    struct scrape_config *c = NULL;
+    struct mem m, scraping;
     struct arena a;
     mem_init(&m, 0);
+    mem_init(&scraping, 0);
     arena_init(&a, &m, FILE_BYTES_MAX);
-    const bool ok = load(b, root, where, &a, e);
+    *out = NULL;
+    const bool ok = server_scraping_read(root, where, os, &scraping, &c, e) &&
+                    prepare(b, root, where, scrape_config_global(c), &a, out, e);
+    scrape_config_free(c);
     arena_release(&a);
     return ok;
 }
@@ -189,12 +245,8 @@ static bool new_engine(struct server_rulebook *b, const struct rulebook_options 
     struct rule_pair external[EXTERNAL_MAX];
     const struct server_rules_config *c = o->config;
     uint32_t n = 0;
-    if (g->external_labels.n > EXTERNAL_MAX) {
-        return err_set(e, ERR_LIMIT, "more than %d external labels", EXTERNAL_MAX);
-    }
-    for (uint32_t i = 0; i < g->external_labels.n; i++) {
-        external[n++] =
-            (struct rule_pair){g->external_labels.v[i].name, g->external_labels.v[i].value};
+    if (!external_of(g, external, &n, e)) {
+        return false;
     }
     const struct rules_config rules = {
         .interval_ms = g->evaluation_interval_ms,
@@ -226,8 +278,13 @@ bool server_rulebook_start(struct server_rulebook *b, const struct rulebook_opti
     bool ok = server_scraping_read(o->root, o->where, o->os, &m, &c, e) &&
               new_engine(b, o, scrape_config_global(c), e);
     scrape_config_free(c);
-    ok = ok && (!b->builtin || write_builtin(b, o->storage_dir, o->os, e));
-    return ok && server_rulebook_reload(b, o->root, o->where, e);
+    struct rules_change *rules = NULL;
+    ok = ok && (!b->builtin || write_builtin(b, o->storage_dir, o->os, e)) &&
+         server_rulebook_prepare(b, o->root, o->where, o->os, &rules, e);
+    if (ok) {
+        rules_commit(b->rules, rules);
+    }
+    return ok;
 }
 
 bool server_rulebook_run(struct server_rulebook *b, struct err *e)

@@ -47,13 +47,20 @@ struct rulebook_options {
 };
 /* rule_files: a list of texts. */
 MUST_USE bool server_rulebook_check(const struct yaml_node *root, struct err *e);
+/* Checks the files that rule_files names, c from server_config_read. each: every problem and the
+ * text it stands in, text being that of `where`. false: there were some. */
+MUST_USE bool server_rulebook_check_files(
+    const struct server_rules_config *config, unsigned flags, const struct yaml_node *root,
+    const char *where, struct str text, const struct os *os,
+    void (*each)(void *ctx, const struct err *e, struct str text), void *ctx);
 /* Reads all files; groups are evaluated from server_rulebook_run on. */
 MUST_USE bool server_rulebook_start(struct server_rulebook *b, const struct rulebook_options *o,
                                     struct err *e);
 MUST_USE bool server_rulebook_run(struct server_rulebook *b, struct err *e);
-/* Reads all files again; on failure the rules stay as they are. */
-MUST_USE bool server_rulebook_reload(struct server_rulebook *b, const struct yaml_node *root,
-                                     const char *where, struct err *e);
+/* Reads all files and the global settings again, for rules_commit; nothing changes yet. */
+MUST_USE bool server_rulebook_prepare(struct server_rulebook *b, const struct yaml_node *root,
+                                      const char *where, const struct os *os,
+                                      struct rules_change **out, struct err *e);
 void server_rulebook_stop(struct server_rulebook *b);
 
 #endif

@@ -247,7 +247,7 @@ void server_samples_write(struct server_samples *s, const struct expo *x)
             s->dropped++;
         }
     }
-    if (!put_stale(s, t_ms, &e) || !tsdb_commit_wait(s->db, s->batch, 0, &r, &e)) {
+    if (!put_stale(s, t_ms, &e) || !tsdb_commit_wait(s->db, s->batch, TSDB_SYNC_SOON, &r, &e)) {
         s->dropped += tsdb_batch_count(s->batch);
         return;
     }

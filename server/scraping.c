@@ -96,40 +96,33 @@ void server_scraping_stop(struct server_scraping *s)
     ASSERT(s->mem.bytes == 0);
 }
 
-static void one(struct expo *x, enum expo_type type, const char *name, const char *unit,
-                const char *help, uint64_t v)
-{
-    struct expo_family *f =
-        expo_family(x, type, str_from_c(name), str_from_c(unit), str_from_c(help));
-    expo_add(x, f, NULL, 0, (double)v);
-}
-
 void server_scraping_publish(struct server_scraping *s, struct expo *x)
 {
     static const char *const failures[] = {"connection", "status", "parse", "limit"};
     struct scrape_stats v;
     scrape_stats(s->scrape, &v);
     const uint64_t failed[] = {v.failed_connect, v.failed_status, v.failed_parse, v.failed_limit};
-    one(x, EXPO_GAUGE, "farol_scrape_targets", "", "Targets that are asked for their metrics.",
-        v.targets);
-    one(x, EXPO_COUNTER, "farol_scrapes", "", "Times a target was asked.", v.scrapes);
+    expo_gauge(x, "farol_scrape_targets", "", "Targets that are asked for their metrics.",
+               (double)v.targets);
+    expo_counter(x, "farol_scrapes", "", "Times a target was asked.", v.scrapes);
     struct expo_family *f = expo_family(x, EXPO_COUNTER, STR("farol_scrape_failures"), STR(""),
                                         STR("Scrapes that gave nothing, by reason."));
     for (size_t i = 0; i < ARRAY_LEN(failures); i++) {
         const struct label l = {STR("reason"), str_from_c(failures[i])};
         expo_add(x, f, &l, 1, (double)failed[i]);
     }
-    one(x, EXPO_COUNTER, "farol_scrape_samples", "", "Samples scraped and stored.", v.samples);
-    one(x, EXPO_COUNTER, "farol_scrape_bytes", "bytes", "Size of the pages that were scraped.",
-        v.bytes);
-    one(x, EXPO_COUNTER, "farol_scrape_series_added", "", "Series that were new to their target.",
-        v.series_added);
-    one(x, EXPO_COUNTER, "farol_scrape_duplicates", "", "Series given twice on one page.",
-        v.duplicates);
-    one(x, EXPO_COUNTER, "farol_scrape_slots_missed", "",
-        "Scrapes left out because the one before was not over.", v.slots_missed);
-    one(x, EXPO_COUNTER, "farol_scrape_commits_failed", "",
-        "Scrapes whose samples the store could not take.", v.commits_failed);
-    one(x, EXPO_COUNTER, "farol_scrape_discovery_failures", "",
-        "Files of targets that could not be read.", v.discovery_failures);
+    expo_counter(x, "farol_scrape_samples", "", "Samples scraped and stored.", v.samples);
+    expo_counter(x, "farol_scrape_bytes", "bytes", "Size of the pages that were scraped.", v.bytes);
+    expo_counter(x, "farol_scrape_series_added", "", "Series that were new to their target.",
+                 v.series_added);
+    expo_counter(x, "farol_scrape_duplicates", "", "Series given twice on one page.", v.duplicates);
+    expo_counter(x, "farol_scrape_histograms_refused", "",
+                 "Classic histograms that are damaged, so that they could not be converted.",
+                 v.nhcb_refused);
+    expo_counter(x, "farol_scrape_slots_missed", "",
+                 "Scrapes left out because the one before was not over.", v.slots_missed);
+    expo_counter(x, "farol_scrape_commits_failed", "",
+                 "Scrapes whose samples the store could not take.", v.commits_failed);
+    expo_counter(x, "farol_scrape_discovery_failures", "",
+                 "Files of targets that could not be read.", v.discovery_failures);
 }

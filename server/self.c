@@ -10,25 +10,6 @@
 
 #define PROC_BYTES_MAX 4096
 
-static void one(struct expo *x, enum expo_type type, const char *name, const char *unit,
-                const char *help, double value)
-{
-    struct expo_family *f =
-        expo_family(x, type, str_from_c(name), str_from_c(unit), str_from_c(help));
-    expo_add(x, f, NULL, 0, value);
-}
-
-static void counter(struct expo *x, const char *name, const char *unit, const char *help,
-                    uint64_t v)
-{
-    one(x, EXPO_COUNTER, name, unit, help, (double)v);
-}
-
-static void gauge(struct expo *x, const char *name, const char *unit, const char *help, double v)
-{
-    one(x, EXPO_GAUGE, name, unit, help, v);
-}
-
 static void publish_build(struct expo *x)
 {
     const struct label labels[] = {{STR("version"), str_from_c(server_version)},
@@ -41,29 +22,29 @@ static void publish_build(struct expo *x)
 
 static void publish_journal(struct expo *x, const struct journal_stats *j)
 {
-    gauge(x, "farol_journal_bytes", "bytes", "Size of the journal on disk.", (double)j->bytes);
-    gauge(x, "farol_journal_segments", "", "Files of the journal.", (double)j->segments);
-    counter(x, "farol_journal_appended", "", "Batches written to the journal.", j->appended);
-    counter(x, "farol_journal_appended_bytes", "bytes", "Bytes written to the journal.",
-            j->appended_bytes);
-    counter(x, "farol_journal_syncs", "", "Times the journal was made durable.", j->syncs);
-    one(x, EXPO_COUNTER, "farol_journal_sync_seconds", "seconds",
-        "Time spent making the journal durable.", (double)j->sync_ns_total / 1e9);
-    gauge(x, "farol_journal_torn_bytes", "bytes",
-          "Bytes of writes that were never acknowledged, cut at the last start.",
-          (double)j->torn_bytes);
-    gauge(x, "farol_journal_damaged_batches", "",
-          "Acknowledged batches that the last start could not read: loss.",
-          (double)j->damaged_frames);
-    gauge(x, "farol_journal_damaged_bytes", "bytes", "Bytes in the place of damaged batches.",
-          (double)j->damaged_bytes);
+    expo_gauge(x, "farol_journal_bytes", "bytes", "Size of the journal on disk.", (double)j->bytes);
+    expo_gauge(x, "farol_journal_segments", "", "Files of the journal.", (double)j->segments);
+    expo_counter(x, "farol_journal_appended", "", "Batches written to the journal.", j->appended);
+    expo_counter(x, "farol_journal_appended_bytes", "bytes", "Bytes written to the journal.",
+                 j->appended_bytes);
+    expo_counter(x, "farol_journal_syncs", "", "Times the journal was made durable.", j->syncs);
+    expo_one(x, EXPO_COUNTER, "farol_journal_sync_seconds", "seconds",
+             "Time spent making the journal durable.", (double)j->sync_ns_total / 1e9);
+    expo_gauge(x, "farol_journal_torn_bytes", "bytes",
+               "Bytes of writes that were never acknowledged, cut at the last start.",
+               (double)j->torn_bytes);
+    expo_gauge(x, "farol_journal_damaged_batches", "",
+               "Acknowledged batches that the last start could not read: loss.",
+               (double)j->damaged_frames);
+    expo_gauge(x, "farol_journal_damaged_bytes", "bytes", "Bytes in the place of damaged batches.",
+               (double)j->damaged_bytes);
 }
 
 static void publish_river(struct expo *x, const struct river_stats *r)
 {
-    counter(x, "farol_river_batches", "", "Batches acknowledged.", r->batches);
-    counter(x, "farol_river_records", "", "Records acknowledged.", r->records);
-    counter(x, "farol_river_bytes", "bytes", "Bytes of acknowledged batches.", r->bytes);
+    expo_counter(x, "farol_river_batches", "", "Batches acknowledged.", r->batches);
+    expo_counter(x, "farol_river_records", "", "Records acknowledged.", r->records);
+    expo_counter(x, "farol_river_bytes", "bytes", "Bytes of acknowledged batches.", r->bytes);
     struct expo_family *f =
         expo_family(x, EXPO_COUNTER, STR("farol_river_refused"), STR(""),
                     STR("Batches not stored, by reason: busy (queue full), io (disk)."));
@@ -71,19 +52,19 @@ static void publish_river(struct expo *x, const struct river_stats *r)
     const struct label io = {STR("reason"), STR("io")};
     expo_add(x, f, &busy, 1, (double)r->refused_busy);
     expo_add(x, f, &io, 1, (double)r->refused_io);
-    gauge(x, "farol_river_queue_bytes", "bytes", "Received and not yet applied by every shard.",
-          (double)r->queue_bytes);
-    counter(x, "farol_river_checkpoints", "", "Checkpoints written.", r->checkpoints);
-    counter(x, "farol_river_checkpoint_failures", "", "Checkpoints that could not be written.",
-            r->checkpoint_failures);
-    gauge(x, "farol_river_checkpoint_seconds", "seconds", "How long the last checkpoint took.",
-          s_from_ns(r->checkpoint_ns_last));
-    gauge(x, "farol_river_rest_seconds", "seconds", "How long the shards stood still last time.",
-          s_from_ns(r->rest_ns_last));
-    gauge(x, "farol_river_recovery_seconds", "seconds", "How long the last start took to recover.",
-          s_from_ns(r->recovery_ns));
-    gauge(x, "farol_river_recovered_batches", "", "Batches replayed at the last start.",
-          (double)r->recovered_batches);
+    expo_gauge(x, "farol_river_queue_bytes", "bytes",
+               "Received and not yet applied by every shard.", (double)r->queue_bytes);
+    expo_counter(x, "farol_river_checkpoints", "", "Checkpoints written.", r->checkpoints);
+    expo_counter(x, "farol_river_checkpoint_failures", "", "Checkpoints that could not be written.",
+                 r->checkpoint_failures);
+    expo_gauge(x, "farol_river_checkpoint_seconds", "seconds", "How long the last checkpoint took.",
+               s_from_ns(r->checkpoint_ns_last));
+    expo_gauge(x, "farol_river_rest_seconds", "seconds",
+               "How long the shards stood still last time.", s_from_ns(r->rest_ns_last));
+    expo_gauge(x, "farol_river_recovery_seconds", "seconds",
+               "How long the last start took to recover.", s_from_ns(r->recovery_ns));
+    expo_gauge(x, "farol_river_recovered_batches", "", "Batches replayed at the last start.",
+               (double)r->recovered_batches);
     publish_journal(x, &r->journal);
 }
 
@@ -96,7 +77,7 @@ static void publish_http(struct expo *x, const struct http_stats *h)
         const struct label label = {STR("class"), str_from_c(classes[i])};
         expo_add(x, f, &label, 1, (double)h->status[i]);
     }
-    counter(x, "farol_http_requests", "", "Requests whose headers were read.", h->requests);
+    expo_counter(x, "farol_http_requests", "", "Requests whose headers were read.", h->requests);
     f = expo_family(x, EXPO_COUNTER, STR("farol_http_refused"), STR(""),
                     STR("Requests refused before a handler: framing, route, body."));
     const struct label framing = {STR("reason"), STR("framing")};
@@ -105,7 +86,7 @@ static void publish_http(struct expo *x, const struct http_stats *h)
     expo_add(x, f, &framing, 1, (double)h->refused_framing);
     expo_add(x, f, &route, 1, (double)h->refused_route);
     expo_add(x, f, &body, 1, (double)h->refused_body);
-    gauge(x, "farol_http_connections", "", "Open connections.", (double)h->connections);
+    expo_gauge(x, "farol_http_connections", "", "Open connections.", (double)h->connections);
 }
 
 static void count_name(void *arg, const char *name)
@@ -136,19 +117,19 @@ static void publish_process(const struct service *s, struct expo *x)
     double bytes = 0;
     uint64_t fds = 0;
     if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu) == 0) {
-        one(x, EXPO_COUNTER, "farol_process_cpu_seconds", "seconds", "CPU time of this process.",
-            (double)cpu.tv_sec + (double)cpu.tv_nsec / 1e9);
+        expo_one(x, EXPO_COUNTER, "farol_process_cpu_seconds", "seconds",
+                 "CPU time of this process.", (double)cpu.tv_sec + (double)cpu.tv_nsec / 1e9);
     }
     if (resident_bytes(s->os, &bytes)) {
-        gauge(x, "farol_process_resident_memory_bytes", "bytes", "Memory in use.", bytes);
+        expo_gauge(x, "farol_process_resident_memory_bytes", "bytes", "Memory in use.", bytes);
     }
     if (s->os->list(s->os->ctx, "/proc/self/fd", count_name, &fds) == 0) {
-        gauge(x, "farol_process_open_fds", "", "Open file descriptors.", (double)fds);
+        expo_gauge(x, "farol_process_open_fds", "", "Open file descriptors.", (double)fds);
     }
-    gauge(x, "farol_process_uptime_seconds", "seconds", "Time since the start.",
-          s_from_ns(os_mono_ns(s->os) - s->started_mono_ns));
-    counter(x, "farol_log_lines_dropped", "", "Log lines not written: too many in one second.",
-            atomic_load(&s->log->lines_dropped));
+    expo_gauge(x, "farol_process_uptime_seconds", "seconds", "Time since the start.",
+               s_from_ns(os_mono_ns(s->os) - s->started_mono_ns));
+    expo_counter(x, "farol_log_lines_dropped", "", "Log lines not written: too many in one second.",
+                 atomic_load(&s->log->lines_dropped));
 }
 
 void server_self_publish(struct service *s, struct expo *x)
@@ -162,16 +143,18 @@ void server_self_publish(struct service *s, struct expo *x)
     publish_http(x, &http);
     ndjson_publish(s->ndjson, x);
     publish_process(s, x);
-    counter(x, "farol_ticks", "", "Times the series were brought up to date.",
-            atomic_load(&s->ticks));
-    counter(x, "farol_ticks_cut", "", "Ticks whose series did not fit in server.metrics_bytes_max.",
-            atomic_load(&s->ticks_cut));
-    gauge(x, "farol_tick_seconds", "seconds", "How long the last tick took.",
-          (double)atomic_load(&s->tick_ns_last) / 1e9);
-    counter(x, "farol_reloads", "", "Configuration reloads that were applied.",
-            atomic_load(&s->reloads));
-    counter(x, "farol_reload_failures", "", "Configuration reloads that were refused.",
-            atomic_load(&s->reload_failures));
-    counter(x, "farol_api_refused", "", "Requests refused because too many waited for the reader.",
-            atomic_load(&s->jobs_refused));
+    expo_counter(x, "farol_ticks", "", "Times the series were brought up to date.",
+                 atomic_load(&s->ticks));
+    expo_counter(x, "farol_ticks_cut", "",
+                 "Ticks whose series did not fit in server.metrics_bytes_max.",
+                 atomic_load(&s->ticks_cut));
+    expo_gauge(x, "farol_tick_seconds", "seconds", "How long the last tick took.",
+               (double)atomic_load(&s->tick_ns_last) / 1e9);
+    expo_counter(x, "farol_reloads", "", "Configuration reloads that were applied.",
+                 atomic_load(&s->reloads));
+    expo_counter(x, "farol_reload_failures", "", "Configuration reloads that were refused.",
+                 atomic_load(&s->reload_failures));
+    expo_counter(x, "farol_api_refused", "",
+                 "Requests refused because too many waited for the reader.",
+                 atomic_load(&s->jobs_refused));
 }

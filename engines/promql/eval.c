@@ -112,7 +112,7 @@ static bool scalar_call(struct eval *ev, struct plan *p, double *out, struct err
     return true;
 }
 
-bool eval_scalar(struct eval *ev, struct plan *p, double **out, struct err *e)
+static bool scalar_values(struct eval *ev, struct plan *p, double **out, struct err *e)
 {
     uint32_t n = ev->grid.n;
     double *v = ARENA_ARRAY(ev->q->arena, double, n);
@@ -154,6 +154,16 @@ bool eval_scalar(struct eval *ev, struct plan *p, double **out, struct err *e)
     case PLAN_AGGREGATE: break;
     }
     return eval_fail(ev->q, e, "expected a scalar");
+}
+
+bool eval_scalar(struct eval *ev, struct plan *p, double **out, struct err *e)
+{
+    struct explain_frame f;
+    explain_enter(ev->q, p->seen, &f);
+    bool ok = scalar_values(ev, p, out, e);
+    explain_scalar(p->seen, ev->grid.n);
+    explain_leave(ev->q, &f);
+    return ok;
 }
 
 /* --- rows ------------------------------------------------------------------------------------- */
@@ -263,10 +273,8 @@ static bool prepare_whole(struct eval *ev, struct plan *p, struct err *e)
     return eval_hold(ev->q, samples_of(ev, &p->mat), e);
 }
 
-bool eval_prepare(struct eval *ev, struct plan *p, struct err *e)
+static bool prepare(struct eval *ev, struct plan *p, struct err *e)
 {
-    ASSERT(!p->prepared);
-    p->prepared = true;
     if (!eval_check(ev->q, e)) {
         return false;
     }
@@ -278,6 +286,23 @@ bool eval_prepare(struct eval *ev, struct plan *p, struct err *e)
     }
     bool early = !ev->q->delayed && drops_name(p) && !eval_plan_one_name(p);
     return !early || gather(ev, p, e);
+}
+
+bool eval_prepare(struct eval *ev, struct plan *p, struct err *e)
+{
+    struct explain_frame f;
+    ASSERT(!p->prepared);
+    p->prepared = true;
+    explain_enter(ev->q, p->seen, &f);
+    bool ok = prepare(ev, p, e);
+    if (p->seen != NULL) {
+        p->seen->steps = ev->grid.n;
+        if (ok && p->made) {
+            explain_made(p->seen, &p->mat, ev->grid.n);
+        }
+    }
+    explain_leave(ev->q, &f);
+    return ok;
 }
 
 static bool fixed_rows(struct eval *ev, struct plan *p, uint32_t first, uint32_t n, struct arena *a,
@@ -337,21 +362,22 @@ static struct plan *vector_arg(struct plan *p)
     return NULL;
 }
 
-bool eval_rows(struct eval *ev, struct plan *p, uint32_t first, uint32_t n, struct arena *a,
-               struct mat *out, struct err *e)
+static bool made_rows(struct eval *ev, struct plan *p, uint32_t first, uint32_t n, struct arena *a,
+                      struct mat *out, struct err *e)
 {
-    ASSERT(p->prepared);
-    ASSERT(first + n <= p->rows_n);
-    if (p->made) {
-        for (uint32_t i = first; i < first + n; i++) {
-            struct row *r = eval_row_bare(out, a);
-            if (r == NULL) {
-                return eval_no_memory(ev->q, e);
-            }
-            *r = p->mat.rows[i];
+    for (uint32_t i = first; i < first + n; i++) {
+        struct row *r = eval_row_bare(out, a);
+        if (r == NULL) {
+            return eval_no_memory(ev->q, e);
         }
-        return true;
+        *r = p->mat.rows[i];
     }
+    return true;
+}
+
+static bool rowwise_rows(struct eval *ev, struct plan *p, uint32_t first, uint32_t n,
+                         struct arena *a, struct mat *out, struct err *e)
+{
     if (p->kind == PLAN_SELECTOR) {
         return eval_select_rows(ev, p, first, n, a, out, e);
     }
@@ -370,6 +396,25 @@ bool eval_rows(struct eval *ev, struct plan *p, uint32_t first, uint32_t n, stru
     }
     return p->kind == PLAN_BINARY ? eval_binary_scalar_rows(ev, p, out, from, a, e)
                                   : eval_map_rows(ev, p, out, from, a, e);
+}
+
+bool eval_rows(struct eval *ev, struct plan *p, uint32_t first, uint32_t n, struct arena *a,
+               struct mat *out, struct err *e)
+{
+    struct explain_frame f;
+    ASSERT(p->prepared);
+    ASSERT(first + n <= p->rows_n);
+    if (p->made) {
+        return made_rows(ev, p, first, n, a, out, e);
+    }
+    uint32_t from = out->n;
+    explain_enter(ev->q, p->seen, &f);
+    bool ok = rowwise_rows(ev, p, first, n, a, out, e);
+    if (ok) {
+        explain_rows(p->seen, out, from, ev->grid.n);
+    }
+    explain_leave(ev->q, &f);
+    return ok;
 }
 
 struct gathering {
@@ -410,12 +455,8 @@ static bool all_rows(struct eval *ev, struct plan *p, struct mat *out, struct er
     return true;
 }
 
-bool eval_all(struct eval *ev, struct plan *p, struct mat *out, struct err *e)
+static bool make_all(struct eval *ev, struct plan *p, struct mat *out, struct err *e)
 {
-    *out = (struct mat){0};
-    if (ev->grid.n == 0) {
-        return true;
-    }
     if (!p->prepared && !eval_prepare(ev, p, e)) {
         return false;
     }
@@ -429,4 +470,17 @@ bool eval_all(struct eval *ev, struct plan *p, struct mat *out, struct err *e)
     eval_drop_empty(ev, out);
     return (ev->q->delayed || eval_strip(ev->q, out, e)) &&
            eval_hold(ev->q, samples_of(ev, out), e);
+}
+
+bool eval_all(struct eval *ev, struct plan *p, struct mat *out, struct err *e)
+{
+    struct explain_frame f;
+    *out = (struct mat){0};
+    if (ev->grid.n == 0) {
+        return true;
+    }
+    explain_enter(ev->q, p->seen, &f);
+    bool ok = make_all(ev, p, out, e);
+    explain_leave(ev->q, &f);
+    return ok;
 }

@@ -414,6 +414,7 @@ static bool stream(struct summing *a, struct err *e)
 {
     struct query *q = a->ev->q;
     struct plan *in = a->p->arg[0];
+    explain_way(a->p->seen, EXPLAIN_STREAMED);
     if (!eval_prepare(a->ev, in, e)) {
         return false;
     }

@@ -202,8 +202,14 @@ static bool select_infos(struct info *f, uint32_t **ids, uint32_t *n, struct err
     m_n += f->names_n;
     int64_t last = f->at ? f->at_ms : grid_t(&f->ev->grid, f->ev->grid.n - 1);
     int64_t first = f->at ? f->at_ms : f->ev->grid.start;
-    return q->q->source.select(q->q->source.ctx, m, m_n, first - f->offset_ms - q->lookback_ms + 1,
-                               last - f->offset_ms, q->series_max, q->arena, ids, n, e);
+    const int64_t from = first - f->offset_ms - q->lookback_ms + 1;
+    const int64_t to = last - f->offset_ms;
+    if (!q->q->source.select(q->q->source.ctx, m, m_n, from, to, q->series_max, q->arena, ids, n,
+                             e)) {
+        return false;
+    }
+    explain_selected(f->p->seen, from, to, *n);
+    return true;
 }
 
 /* Number of the labels that must agree: instance, job, and the info metric's name. */

@@ -15,6 +15,7 @@
 
 #include "base/intern.h"
 #include "engines/promql/ast_int.h"
+#include "engines/promql/explain_int.h"
 #include "engines/promql/functions_int.h"
 #include "engines/promql/hist_int.h"
 
@@ -138,7 +139,8 @@ struct eval;
 struct plan {
     enum plan_kind kind;
     enum promql_type type;
-    const struct promql_node *node; /* where it came from */
+    const struct promql_node *node;    /* where it came from */
+    const struct promql_node *written; /* the same, but foo[5m] where node is its foo */
     struct pos pos;
     double number;
     int64_t range_ms, offset_ms, step_ms, at_ms;
@@ -154,8 +156,9 @@ struct plan {
     bool made; /* rows are in mat */
     uint32_t rows_n;
     struct mat mat;
-    uint32_t *ids;    /* selector, range */
-    double **scalars; /* by argument place: a value per step, NULL for others */
+    uint32_t *ids;             /* selector, range */
+    double **scalars;          /* by argument place: a value per step, NULL for others */
+    struct explain_seen *seen; /* NULL: nobody asked */
 };
 
 /* --- the query -------------------------------------------------------------------------------- */
@@ -211,7 +214,9 @@ struct query {
     uint32_t steps_n;
     struct kept_picks picks[STEPS_KEPT];
     uint32_t picks_n;
-    struct workers *workers; /* NULL until several threads are of use */
+    struct workers *workers;      /* NULL until several threads are of use */
+    struct explain_frame *frame;  /* the node at work, when somebody asked */
+    struct explain_seen *waiting; /* for other threads */
 };
 
 struct eval {
@@ -245,9 +250,12 @@ typedef bool (*eval_task)(void *ctx, struct query *worker, uint32_t item, struct
  * back to q. false: one failed, its error is in e. */
 MUST_USE bool eval_each(struct query *q, uint32_t items, eval_task task, void *ctx, struct err *e);
 uint32_t eval_threads(const struct query *q);
+/* Threads that worked so far, with the caller's: small queries need no other. */
+uint32_t eval_threads_used(const struct query *q);
 /* Forgets what the tasks made in their scratch arenas. */
 void eval_scratch_reset(struct query *q);
 void eval_workers_release(struct query *q);
+uint64_t eval_workers_bytes(const struct query *q);
 /* What eval_rows will look up in the symbols for these rows is looked up here: workers only
  * read. */
 void eval_warm(struct query *q, const struct plan *p, uint32_t first, uint32_t n);
@@ -324,6 +332,8 @@ uint32_t eval_map_put(struct query *q, struct set_map *m, struct lset ls);
 MUST_USE bool eval_select(struct eval *ev, struct plan *p, struct err *e);
 MUST_USE bool eval_select_rows(struct eval *ev, struct plan *p, uint32_t first, uint32_t n,
                                struct arena *a, struct mat *out, struct err *e);
+/* Takes the offset off a selector whose times are asked for at a fixed time; others stay. */
+void eval_select_times_offset(struct plan *call);
 /* Times of the samples that a selector finds, or their start timestamps. */
 MUST_USE bool eval_select_times(struct eval *ev, struct plan *call, struct mat *out, struct err *e);
 /* foo[5m] and foo[5m:1m] as the result of a query. */
@@ -354,6 +364,8 @@ MUST_USE bool eval_smoothable(struct query *q, const struct plan *sel, const str
 MUST_USE bool eval_range_prepare(struct eval *ev, struct plan *p, struct err *e);
 MUST_USE bool eval_range_rows(struct eval *ev, struct plan *p, uint32_t first, uint32_t n,
                               struct arena *a, struct mat *out, struct err *e);
+/* The inner grid, in sub->sub. */
+MUST_USE bool eval_subquery_grid(struct eval *ev, struct plan *sub, struct err *e);
 MUST_USE bool eval_subquery_prepare(struct eval *ev, struct plan *sub, struct err *e);
 MUST_USE bool eval_absent_over_time(struct eval *ev, struct plan *p, struct mat *out,
                                     struct err *e);

@@ -477,7 +477,9 @@ bool eval_match(struct eval *ev, struct plan *p, struct sides *s, struct mat *ou
     if (!eval_map_init(ev->q, &m.map, s->l.n, e) || !match_whole(&m, &done, e)) {
         return false;
     }
-    if (!done) {
+    if (done) {
+        explain_way(p->seen, EXPLAIN_WHOLE_ROWS);
+    } else {
         *out = (struct mat){0};
         memset(m.note, 0, ev->grid.n);
         if (!eval_map_init(ev->q, &m.map, s->l.n, e) || !match_steps(&m, e)) {

@@ -115,6 +115,7 @@ static struct plan *plan_new(struct query *q, enum plan_kind kind, const struct 
     p->kind = kind;
     p->type = n->type;
     p->node = n;
+    p->written = n;
     p->pos = n->pos;
     p->args_n = args;
     p->arg = ARENA_ARRAY(q->arena, struct plan *, size_max(args, 1));
@@ -129,6 +130,7 @@ static bool wrap(struct query *q, struct plan **p, struct err *e)
         return eval_no_memory(q, e);
     }
     w->type = (*p)->type;
+    w->written = (*p)->written;
     w->pos = (*p)->pos;
     w->arg[0] = *p;
     *p = w;
@@ -182,6 +184,7 @@ static bool build_range(struct query *q, const struct promql_node *n, const stru
     }
     struct plan *p = *out;
     p->kind = PLAN_RANGE;
+    p->written = n;
     p->type = PROMQL_MATRIX;
     f->wrap = false;
     return duration(q, &n->u.range.range, DUR_RANGE, &p->range_ms, e);

@@ -20,7 +20,7 @@ static struct plan *range_arg(const struct plan *p, uint32_t *place)
     return NULL;
 }
 
-bool eval_subquery_prepare(struct eval *ev, struct plan *p, struct err *e)
+bool eval_subquery_grid(struct eval *ev, struct plan *p, struct err *e)
 {
     struct eval *sub = ARENA_NEW(ev->q->arena, struct eval);
     if (sub == NULL) {
@@ -39,15 +39,21 @@ bool eval_subquery_prepare(struct eval *ev, struct plan *p, struct err *e)
     }
     *sub = (struct eval){ev->q, {start, step, (uint32_t)n}};
     p->sub = sub;
-    if (n == 0) {
-        p->rows_n = 0;
-        return true;
-    }
-    if (!eval_prepare(sub, p->arg[0], e)) {
-        return false;
-    }
-    p->rows_n = p->arg[0]->rows_n;
     return true;
+}
+
+bool eval_subquery_prepare(struct eval *ev, struct plan *p, struct err *e)
+{
+    struct explain_frame f;
+    explain_enter(ev->q, p->seen, &f);
+    bool ok =
+        eval_subquery_grid(ev, p, e) && (p->sub->grid.n == 0 || eval_prepare(p->sub, p->arg[0], e));
+    p->rows_n = ok && p->sub->grid.n > 0 ? p->arg[0]->rows_n : 0;
+    if (p->seen != NULL) {
+        p->seen->steps = ev->grid.n;
+    }
+    explain_leave(ev->q, &f);
+    return ok;
 }
 
 bool eval_range_prepare(struct eval *ev, struct plan *p, struct err *e)
@@ -173,6 +179,7 @@ static bool run_steps(struct mover *m, const struct samples *s, struct row *r, b
         if (*done) {
             k = &q->steps[q->steps_n++];
             k->plan = m->p;
+            explain_way(m->p->seen, EXPLAIN_RUNNING);
             if (!fn_steps_init(&k->steps, m->ev->grid.start - arg->offset_ms, m->ev->grid.step,
                                m->ev->grid.n, arg->range_ms, q->arena)) {
                 return eval_no_memory(q, e);
@@ -370,6 +377,7 @@ static bool rows_of_subquery(struct mover *m, uint32_t first, uint32_t n, struct
     if (!eval_rows(sub, m->arg->arg[0], first, n, m->arena, &in, e)) {
         return false;
     }
+    explain_rows(m->arg->seen, &in, 0, sub->grid.n);
     for (uint32_t i = 0; i < in.n; i++) {
         if (!row_samples(m, &in.rows[i], &s, e) ||
             !range_row(m, &s, in.rows[i].ls, in.rows[i].drop_name, out, e)) {

@@ -125,16 +125,22 @@ static bool finish_scalar(struct eval *ev, struct plan *p, bool instant, struct 
     return put_rows(ev, &m, a, out, e);
 }
 
-static bool finish(struct eval *ev, struct plan *p, bool instant, struct arena *a,
-                   struct promql_result *out, struct err *e)
+/* A range query gives one value per step, so it takes what has one. */
+static bool check_type(struct query *q, const struct plan *p, bool instant, struct err *e)
 {
     if (!instant && p->type != PROMQL_SCALAR && p->type != PROMQL_VECTOR) {
-        ev->q->why = PROMQL_BAD;
-        return eval_fail(ev->q, e,
+        q->why = PROMQL_BAD;
+        return eval_fail(q, e,
                          "invalid expression type \"%s\" for range query, must be Scalar or "
                          "instant Vector",
                          promql_type_name(p->type));
     }
+    return true;
+}
+
+static bool finish(struct eval *ev, struct plan *p, bool instant, struct arena *a,
+                   struct promql_result *out, struct err *e)
+{
     switch (p->type) {
     case PROMQL_SCALAR: return finish_scalar(ev, p, instant, a, out, e);
     case PROMQL_VECTOR: return finish_vector(ev, p, instant, a, out, e);
@@ -181,10 +187,22 @@ static bool run(struct query *q, struct arena *a, struct promql_result *out, str
         q->why = q->why == PROMQL_EXECUTION ? PROMQL_BAD : q->why;
         return false;
     }
-    if (!finish(&ev, p, instant, a, out, e) || (q->sym.failed && !eval_no_memory(q, e))) {
+    const bool asked = pq->explain != PROMQL_EXPLAIN_OFF;
+    if (!check_type(q, p, instant, e) || (asked && !explain_attach(q, p, e))) {
         return false;
     }
-    return notes_take(&q->notes, pq->text, a, &out->notes, &out->notes_n, e);
+    bool ok;
+    if (pq->explain == PROMQL_EXPLAIN_PLAN) {
+        out->type = instant ? PROMQL_VECTOR : PROMQL_MATRIX;
+        ok = explain_select(&ev, p, e);
+    } else {
+        ok = finish(&ev, p, instant, a, out, e);
+    }
+    if (!ok || (q->sym.failed && !eval_no_memory(q, e))) {
+        return false;
+    }
+    return notes_take(&q->notes, pq->text, a, &out->notes, &out->notes_n, e) &&
+           (!asked || explain_take(q, p, a, out, e));
 }
 
 bool promql_eval(const struct promql_query *pq, struct arena *a, struct promql_result *out,
@@ -213,6 +231,9 @@ bool promql_eval(const struct promql_query *pq, struct arena *a, struct promql_r
     }
     out->stats = q.stats;
     out->stats.eval_ns = pq->os == NULL ? 0 : os_mono_ns(pq->os) - began;
+    if (out->explain != NULL) {
+        out->explain->stats = out->stats;
+    }
     eval_workers_release(&q);
     tsdb_column_release(&q.column);
     eval_symbols_release(&q.sym);

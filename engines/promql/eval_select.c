@@ -31,7 +31,7 @@ static void reach(const struct eval *ev, const struct plan *p, int64_t *from, in
     }
 }
 
-bool eval_select(struct eval *ev, struct plan *p, struct err *e)
+static bool select_series(struct eval *ev, struct plan *p, struct err *e)
 {
     struct query *q = ev->q;
     const struct promql_source *s = &q->q->source;
@@ -45,7 +45,20 @@ bool eval_select(struct eval *ev, struct plan *p, struct err *e)
         return false;
     }
     q->stats.series_read += p->rows_n;
+    explain_selected(p->seen, from, to, p->rows_n);
     return true;
+}
+
+bool eval_select(struct eval *ev, struct plan *p, struct err *e)
+{
+    struct explain_frame f;
+    explain_enter(ev->q, p->seen, &f);
+    bool ok = select_series(ev, p, e);
+    if (p->seen != NULL) {
+        p->seen->steps = ev->grid.n;
+    }
+    explain_leave(ev->q, &f);
+    return ok;
 }
 
 static bool is_stale(const struct samples *s, uint32_t i)
@@ -103,8 +116,9 @@ static bool keep_stats(struct samples *s, struct arena *a)
     return true;
 }
 
-bool eval_read(struct query *q, const struct plan *p, uint32_t id, int64_t from_ms, int64_t to_ms,
-               bool keep_stale, struct arena *a, struct samples *out, struct err *e)
+static bool read_samples(struct query *q, const struct plan *p, uint32_t id, int64_t from_ms,
+                         int64_t to_ms, bool keep_stale, struct arena *a, struct samples *out,
+                         struct err *e)
 {
     const struct promql_source *s = &q->q->source;
     struct tsdb_column *c = &q->column;
@@ -122,6 +136,22 @@ bool eval_read(struct query *q, const struct plan *p, uint32_t id, int64_t from_
         return eval_no_memory(q, e);
     }
     return true;
+}
+
+bool eval_read(struct query *q, const struct plan *p, uint32_t id, int64_t from_ms, int64_t to_ms,
+               bool keep_stale, struct arena *a, struct samples *out, struct err *e)
+{
+    struct explain_frame f;
+    if (p->seen == NULL) {
+        return read_samples(q, p, id, from_ms, to_ms, keep_stale, a, out, e);
+    }
+    explain_enter(q, p->seen, &f);
+    bool ok = read_samples(q, p, id, from_ms, to_ms, keep_stale, a, out, e);
+    if (ok && p->kind == PLAN_RANGE) {
+        explain_series(p->seen, out->n);
+    }
+    explain_leave(q, &f);
+    return ok;
 }
 
 /* One moment needs one sample: no more is decoded. */
@@ -168,6 +198,7 @@ static struct kept_picks *picks_of(struct eval *ev, const struct plan *p)
     k->plan = p;
     k->at = ARENA_ARRAY(q->arena, uint32_t, ev->grid.n);
     q->picks_n += k->at != NULL;
+    explain_way(p->seen, EXPLAIN_SAME_TIMES);
     return k->at == NULL ? NULL : k;
 }
 
@@ -267,6 +298,9 @@ bool eval_select_rows(struct eval *ev, struct plan *p, uint32_t first, uint32_t 
     bool smoothed = p->node->u.selector.smoothed;
     reach(ev, p, &from, &to);
     bool newest = ev->grid.n == 1 && !smoothed && !p->stats_only && q->q->source.newest != NULL;
+    if (newest) {
+        explain_way(p->seen, EXPLAIN_NEWEST);
+    }
     for (uint32_t i = first; i < first + n; i++) {
         struct samples s;
         if (newest ? !read_newest(q, p->ids[i], from, to, &s, e)
@@ -286,6 +320,15 @@ bool eval_select_rows(struct eval *ev, struct plan *p, uint32_t first, uint32_t 
     return true;
 }
 
+/* As Prometheus has it: @ wins over offset here. */
+void eval_select_times_offset(struct plan *call)
+{
+    bool times = call->whole == WHOLE_TIMESTAMP || call->whole == WHOLE_START_TIMESTAMP;
+    if (times && call->arg[0]->at) {
+        call->arg[0]->offset_ms = 0;
+    }
+}
+
 bool eval_select_times(struct eval *ev, struct plan *call, struct mat *out, struct err *e)
 {
     struct query *q = ev->q;
@@ -296,9 +339,7 @@ bool eval_select_times(struct eval *ev, struct plan *call, struct mat *out, stru
     if (start && (q->q->flags & PROMQL_START_TIMESTAMPS) == 0) {
         return true;
     }
-    if (p->at) {
-        p->offset_ms = 0; /* as Prometheus has it: @ wins over offset here */
-    }
+    eval_select_times_offset(call);
     if (!eval_select(ev, p, e)) {
         return false;
     }
@@ -325,6 +366,7 @@ bool eval_select_times(struct eval *ev, struct plan *call, struct mat *out, stru
             }
         }
     }
+    explain_rows(p->seen, out, 0, ev->grid.n);
     return eval_settle(ev, out, e);
 }
 
@@ -433,8 +475,8 @@ static bool matrix_rows(struct eval *ev, struct plan *p, const struct mat *m, st
     return true;
 }
 
-bool eval_matrix(struct eval *ev, struct plan *p, struct arena *a, struct promql_result *out,
-                 struct err *e)
+static bool make_matrix(struct eval *ev, struct plan *p, struct arena *a, struct promql_result *out,
+                        struct err *e)
 {
     struct query *q = ev->q;
     struct mat m = {0};
@@ -442,6 +484,7 @@ bool eval_matrix(struct eval *ev, struct plan *p, struct arena *a, struct promql
         if (!eval_subquery_prepare(ev, p, e) || !eval_all(p->sub, p->arg[0], &m, e)) {
             return false;
         }
+        explain_rows(p->seen, &m, 0, p->sub->grid.n);
         p->rows_n = m.n;
     } else if (!eval_select(ev, p, e)) {
         return false;
@@ -455,4 +498,14 @@ bool eval_matrix(struct eval *ev, struct plan *p, struct arena *a, struct promql
     }
     return (!q->delayed || (eval_strip(q, &m, e) && eval_merge(p->sub, &m, true, e))) &&
            matrix_rows(ev, p, &m, a, out, e);
+}
+
+bool eval_matrix(struct eval *ev, struct plan *p, struct arena *a, struct promql_result *out,
+                 struct err *e)
+{
+    struct explain_frame f;
+    explain_enter(ev->q, p->seen, &f);
+    bool ok = make_matrix(ev, p, a, out, e);
+    explain_leave(ev->q, &f);
+    return ok;
 }

@@ -6,13 +6,14 @@
  *
  * A worker has a struct query of its own, so that nothing is written by two: the symbols are shared
  * but only read (eval_warm fills what will be asked), and memory comes from a struct mem per worker
- * with a share of the query's cap. Threads live for one call: starting one costs what a thousand
- * series cost, so small queries stay on their own. */
+ * with a share of the query's cap. Threads live for one call: starting one costs what some hundred
+ * series cost, so the caller begins alone, and what is soon done stays with it. */
 #include "engines/promql/eval_int.h"
 
 #include <pthread.h>
 
 #define THREADS_MAX 64
+#define ALONE_NS    100000
 
 struct worker {
     struct mem mem;
@@ -33,7 +34,8 @@ struct work {
     void *ctx;
     uint32_t items;
     atomic_uint next;
-    pthread_mutex_t mu; /* of what follows */
+    struct explain_seen *owner; /* the node whose work it is, when somebody asked */
+    pthread_mutex_t mu;         /* of what follows */
     bool failed;
     uint32_t failed_item;
     struct err err;
@@ -80,7 +82,10 @@ static void take_items(struct work *w, struct query *q)
 static void *worker_run(void *arg)
 {
     struct worker *x = arg;
+    struct explain_frame f;
+    explain_enter(&x->q, x->work->owner, &f);
     take_items(x->work, &x->q);
+    explain_leave(&x->q, &f);
     return NULL;
 }
 
@@ -127,6 +132,24 @@ void eval_workers_release(struct query *q)
     q->workers = NULL;
 }
 
+uint32_t eval_threads_used(const struct query *q)
+{
+    uint32_t n = 1;
+    for (uint32_t i = 0; q->workers != NULL && i < q->workers->n; i++) {
+        n += q->workers->v[i].started;
+    }
+    return n;
+}
+
+uint64_t eval_workers_bytes(const struct query *q)
+{
+    uint64_t n = 0;
+    for (uint32_t i = 0; q->workers != NULL && i < q->workers->n; i++) {
+        n += q->workers->v[i].arena.bytes;
+    }
+    return n;
+}
+
 void eval_scratch_reset(struct query *q)
 {
     arena_reset(q->scratch);
@@ -144,10 +167,15 @@ static void collect(struct query *q, struct worker *x)
     notes_init(&x->q.notes, &x->arena);
 }
 
-static bool each_here(struct query *q, uint32_t items, eval_task task, void *ctx, struct err *e)
+/* Items on the caller's thread from *next on: all, or those of the first ALONE_NS. */
+static bool each_here(struct query *q, uint32_t items, bool all, uint32_t *next, eval_task task,
+                      void *ctx, struct err *e)
 {
-    for (uint32_t i = 0; i < items; i++) {
-        if (!eval_check(q, e) || !task(ctx, q, i, e)) {
+    const struct os *os = q->q->os;
+    const int64_t until_ns = all || os == NULL ? 0 : os_mono_ns(os) + ALONE_NS;
+    while (*next < items && (all || (os != NULL && os_mono_ns(os) < until_ns))) {
+        const uint32_t item = (*next)++;
+        if (!eval_check(q, e) || !task(ctx, q, item, e)) {
             return false;
         }
     }
@@ -156,11 +184,21 @@ static bool each_here(struct query *q, uint32_t items, eval_task task, void *ctx
 
 bool eval_each(struct query *q, uint32_t items, eval_task task, void *ctx, struct err *e)
 {
-    if (items < 2 || eval_threads(q) < 2 || (q->workers == NULL && !workers_new(q))) {
-        return each_here(q, items, task, ctx, e);
+    uint32_t next = 0;
+    const bool alone = items < 2 || eval_threads(q) < 2;
+    if (!each_here(q, items, alone, &next, task, ctx, e)) {
+        return false;
     }
-    struct work w = {.task = task, .ctx = ctx, .items = items};
+    if (items - next < 2 || (q->workers == NULL && !workers_new(q))) {
+        return each_here(q, items, true, &next, task, ctx, e);
+    }
+    struct work w = {.task = task, .ctx = ctx, .items = items, .next = next};
+    struct explain_frame f;
     pthread_mutex_init(&w.mu, NULL);
+    if (q->frame != NULL) {
+        w.owner = q->frame->of;
+        explain_way(w.owner, EXPLAIN_PARALLEL);
+    }
     for (uint32_t i = 0; i < q->workers->n; i++) {
         struct worker *x = &q->workers->v[i];
         x->work = &w;
@@ -169,6 +207,8 @@ bool eval_each(struct query *q, uint32_t items, eval_task task, void *ctx, struc
         x->started = pthread_create(&x->thread, NULL, worker_run, x) == 0;
     }
     take_items(&w, q);
+    /* What others read comes to q in here, so that the node at work does not count it too. */
+    explain_enter(q, q->waiting, &f);
     for (uint32_t i = 0; i < q->workers->n; i++) {
         struct worker *x = &q->workers->v[i];
         if (x->started) {
@@ -178,6 +218,7 @@ bool eval_each(struct query *q, uint32_t items, eval_task task, void *ctx, struc
         ASSERT(x->q.sym.name_of_cap == q->sym.name_of_cap);
         collect(q, x);
     }
+    explain_leave(q, &f);
     pthread_mutex_destroy(&w.mu);
     if (w.failed) {
         *e = w.err;

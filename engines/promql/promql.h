@@ -98,6 +98,14 @@ struct promql_source promql_source_tsdb(struct tsdb_view *v);
 
 /* --- evaluation ----------------------------------------------------------------------------- */
 
+/* Whether a query tells what each of its nodes did. */
+enum promql_explain_mode {
+    PROMQL_EXPLAIN_OFF,  /* costs nothing */
+    PROMQL_EXPLAIN_RUN,  /* the same answer, and what it took */
+    PROMQL_EXPLAIN_PLAN, /* an empty vector or matrix: series are selected, no sample is read */
+};
+struct promql_explain;
+
 struct promql_query {
     const struct promql_node *expr;
     struct str text; /* of expr, for line and column in notes; empty: taken as one line */
@@ -114,6 +122,7 @@ struct promql_query {
     const atomic_bool *cancel; /* may be NULL */
     uint32_t threads;          /* 0 or 1: the caller's only */
     struct mem *mem;           /* takes memory of the evaluation from here */
+    enum promql_explain_mode explain;
 };
 
 struct promql_sample {
@@ -147,6 +156,9 @@ struct promql_result {
     struct promql_note *notes;
     uint32_t notes_n;
     struct promql_stats stats;
+    /* NULL unless asked for, and for a range that ends before it begins; borrows expr and text of
+     * the query. */
+    struct promql_explain *explain;
 };
 
 enum promql_failure { PROMQL_BAD, PROMQL_EXECUTION, PROMQL_TIMEOUT, PROMQL_CANCELED, PROMQL_LIMIT };
@@ -158,6 +170,8 @@ MUST_USE bool promql_eval(const struct promql_query *q, struct arena *a, struct 
 
 /* "resultType":"...","result":... without braces around, as in the HTTP API. */
 void promql_result_json(const struct promql_result *r, struct buf *out);
+/* {"mode":"run","nodes":[...],"totals":{...}}: see explain_json.c. While expr and text live. */
+void promql_explain_json(const struct promql_explain *x, struct buf *out);
 /* {"count":"...","sum":"...","buckets":[...]} */
 void promql_nhist_json(const struct nhist *h, struct buf *out);
 /* Seconds with three decimals when there are any: 1435781451.781 */

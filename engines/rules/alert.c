@@ -124,7 +124,7 @@ static bool find_one(struct rule_run *run, const struct promql_series *p, struct
     const struct rules *r = run->g->engine;
     const struct rule *rule = run->s->rule;
     const struct rules_template_data d = {.labels = p->labels,
-                                          .external_labels = r->external,
+                                          .external_labels = r->external->ls,
                                           .value = p->samples->v,
                                           .hist = p->samples->h,
                                           .external_url = r->c.external_url,
@@ -401,7 +401,7 @@ static bool needs_sending(const struct alert *a, int64_t ts, int64_t resend_ms)
 /* The alert's labels and the external ones that it has not. */
 static bool with_external(struct rule_run *run, struct labels ls, struct labels *out)
 {
-    const struct labels ext = run->g->engine->external;
+    const struct labels ext = run->g->engine->external->ls;
     struct label *v = ARENA_ARRAY(run->a, struct label, ls.n + ext.n + 1);
     uint32_t n = 0;
     struct err e = {0};

@@ -6,6 +6,7 @@
 
 #include "base/hash.h"
 #include "base/intern.h"
+#include "codec/regex.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -19,6 +20,9 @@
 #define RULES_BATCH_BYTES (256U << 20) /* results of one rule */
 #define RULES_GONE_MAX    1000000      /* series of removed groups waiting for their marker */
 #define RULES_LABELS_MAX  (LABELS_COUNT_MAX + 8)
+#define RULES_INTERVAL_MS 60000 /* evaluation_interval when it is not set */
+#define RULES_THREADS_MAX 64
+#define RULE_NONE         UINT32_MAX
 
 enum alert_state { ALERT_INACTIVE, ALERT_PENDING, ALERT_FIRING };
 const char *alert_state_name(enum alert_state s);
@@ -66,17 +70,33 @@ struct loaded_file {
     uint32_t users;
 };
 
+/* What the rules of a group wait for (deps.c). Made with the group, then constant. */
+struct rule_order {
+    uint32_t *waits;         /* of each rule: how many before it must be done */
+    uint32_t *first, *after; /* who waits for rule i: after[first[i]] to after[first[i + 1]] */
+    bool *alone;             /* all before it come first, all after it wait */
+};
+
+/* One evaluation of a group's rules. lock: engine->mu */
+struct rule_turn {
+    int64_t ts_ms, begin_ns;
+    uint32_t *waits; /* what is left of rule_order's */
+    bool *taken;
+    uint32_t low, done; /* low: all before it are taken, or done when they stand alone */
+};
+
 struct group {
     struct rules *engine;
     struct loaded_file *file;
     const struct rule_group *g;
-    struct mem mem;     /* state */
-    struct mem scratch; /* one evaluation */
-    struct arena arena; /* of mem: rules, merged labels */
+    struct mem mem;     /* state. lock: mu, once rules are evaluated */
+    struct arena arena; /* of mem: rules, merged labels. thread: who loads */
     struct rule_state *rules;
     uint32_t rules_n;
     int64_t interval_ms, query_offset_ms;
     struct hash128 print; /* of everything in it */
+    struct rule_order order;
+    struct rule_turn turn;
     pthread_mutex_t mu;
     bool busy;       /* lock: engine->mu */
     int64_t next_ms; /* its next slot */
@@ -95,22 +115,35 @@ struct gone {
     int64_t at_ms, due_ms;
 };
 
+/* external_labels as labels, with their memory. */
+struct external {
+    struct mem mem;
+    struct arena arena;
+    struct labels ls;
+};
+MUST_USE bool external_new(const struct rule_pair *v, uint32_t n, struct external **out,
+                           struct err *e);
+void external_free(struct external *x);
+
 struct rules {
-    struct rules_config c;
+    struct rules_config c; /* interval and offset: lock: mu */
     struct tsdb *db;
     const struct os *os;
     struct log *log;
     struct rules_sink sink;
     struct mem mem;
-    struct arena arena;     /* copies of the configuration's texts */
-    struct intern paths;    /* of rule files, with their NUL */
-    struct labels external; /* external_labels as labels */
+    struct arena arena;        /* copies of the configuration's texts */
+    struct intern paths;       /* of rule files, with their NUL */
+    struct external *external; /* lock: mu, and no group is busy */
     uint32_t source;
     pthread_mutex_t mu;
     pthread_cond_t wake, idle;
     struct group **groups; /* in the order they were read */
     size_t groups_cap;
     uint32_t groups_n, busy, threads_n;
+    struct group *running[RULES_THREADS_MAX]; /* busy of them, in the order they began */
+    uint32_t waiting;                         /* threads with nothing to do */
+    uint64_t side_by_side; /* rules that began beside another one of their group */
     pthread_t *threads;
     bool started, stopping, paused, loaded;
     struct gone *gone;
@@ -139,13 +172,19 @@ struct rule_run {
     struct group *g;
     struct rule_state *s;
     struct arena *a;
-    int64_t ts_ms; /* the slot */
-    int64_t t_ms;  /* ts_ms without the query offset: time of the query and its results */
+    struct mem *scratch; /* of the arena and the query */
+    int64_t ts_ms;       /* the slot */
+    int64_t t_ms;        /* ts_ms without the query offset: time of the query and its results */
     struct promql_query q;
     struct str whole; /* message of a query that failed */
 };
 
-/* Evaluates every rule at the slot, on the caller's thread. thread: one per group. */
+/* Evaluates one rule at the slot, on the caller's thread. thread: one per rule; of one group only
+ * rules that group->order lets run side by side. */
+void group_eval_rule(struct group *g, uint32_t i, int64_t ts_ms);
+/* After the last rule of the slot: what is left to be marked stale, and the group's own numbers. */
+void group_eval_end(struct group *g);
+/* All of it in order, on the caller's thread; not beside the engine's own slots. */
 void group_eval(struct group *g, int64_t ts_ms);
 /* Writes stale markers at t_ms for these series. */
 void group_mark_stale(struct rules *r, const uint32_t *refs, uint32_t n, int64_t t_ms);
@@ -158,6 +197,40 @@ void alerts_release(struct rule_state *s, struct mem *m);
 void group_restore(struct group *g, int64_t ts_ms);
 /* name set to value; an empty value takes it away. false: more than RULES_LABELS_MAX. */
 bool label_set(struct label *v, uint32_t *n, struct str name, struct str value);
+
+/* --- deps.c --------------------------------------------------------------------------------- */
+
+/* false: no memory. */
+MUST_USE bool rule_order_make(const struct group *g, struct arena *a, struct rule_order *o);
+MUST_USE bool rule_turn_make(struct group *g);
+void rule_turn_begin(struct group *g, int64_t ts_ms);
+/* The first rule that may begin now, RULE_NONE: none until another one is done. */
+uint32_t rule_turn_next(const struct group *g);
+void rule_turn_take(struct group *g, uint32_t i);
+void rule_turn_done(struct group *g, uint32_t i);
+
+/* --- filter.c ------------------------------------------------------------------------------- */
+
+#define RULES_TOKEN_BYTES 16
+
+/* A filter with its regular expressions. Borrows the filter. */
+struct rules_choice {
+    const struct rules_filter *f;
+    struct mem mem;
+    struct regex **regexes; /* of all matchers, in order; NULL: it has none */
+    uint32_t regexes_n;
+};
+/* Release also after a failure. */
+MUST_USE bool rules_choice_init(struct rules_choice *c, const struct rules_filter *f,
+                                struct err *e);
+void rules_choice_release(struct rules_choice *c);
+bool rules_choice_rule(const struct rules_choice *c, const struct rule_state *s);
+/* Is some rule of it wanted? */
+bool rules_choice_group(const struct rules_choice *c, const struct group *g);
+/* Where a page begins: a text for the group, and the place of its group. */
+void rules_token_of(const struct group *g, char out[RULES_TOKEN_BYTES + 1]);
+MUST_USE bool rules_token_find(struct group *const *v, uint32_t n, struct str token, uint32_t *at,
+                               struct err *e);
 
 /* --- load.c, glob.c ----------------------------------------------------------------------------
  * */

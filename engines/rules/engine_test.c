@@ -163,7 +163,8 @@ static void expect_json(struct world *w, const char *part, bool there)
     struct buf b;
     const struct rules_filter all = {0};
     buf_init(&b, &w->mem, 1U << 20);
-    rules_json(w->r, &all, &b);
+    struct err e = {0};
+    assert_true(rules_json(w->r, &all, &b, &e));
     if (str_contains(buf_str(&b), str_from_c(part)) != there) {
         print_error("in %.*s\n%s %s\n", STR_FMT(buf_str(&b)), there ? "missing" : "surplus", part);
         fail();

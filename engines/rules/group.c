@@ -1,5 +1,6 @@
-/* One evaluation of a group: its rules in order, each on a fresh view so that it sees what the ones
- * before it wrote; results to the store, stale markers for series that are no longer given.
+/* The evaluation of a rule: on a fresh view, so that it sees what the ones before it wrote; results
+ * to the store, stale markers for series that are no longer given. Rules of one group that do not
+ * touch each other's series may be here on several threads (deps.c says which).
  *
  * A rule that fails keeps its series as they are: their markers come when it works again without
  * them. Results are not synced one by one: they can be computed again. */
@@ -163,7 +164,11 @@ static bool remember(struct rule_run *run, const uint32_t *refs, uint32_t n, str
         uint32_t **from;
         void **to;
     } u = {.from = &s->seen};
-    if (!mem_array_grow(&run->g->mem, u.to, &s->seen_cap, n, UINT32_MAX, sizeof s->seen[0])) {
+    (void)pthread_mutex_lock(&run->g->mu);
+    const bool room =
+        mem_array_grow(&run->g->mem, u.to, &s->seen_cap, n, UINT32_MAX, sizeof s->seen[0]);
+    (void)pthread_mutex_unlock(&run->g->mu);
+    if (!room) {
         return err_set(e, ERR_LIMIT, "no memory to remember the series of the rule");
     }
     if (n) {
@@ -180,7 +185,7 @@ static bool write_outs(struct rule_run *run, const struct rule_outs *out, struct
         return true;
     }
     uint32_t *refs = ARENA_ARRAY(run->a, uint32_t, out->n + 1);
-    struct tsdb_batch *b = tsdb_batch_new(&run->g->scratch, RULES_BATCH_BYTES);
+    struct tsdb_batch *b = tsdb_batch_new(run->scratch, RULES_BATCH_BYTES);
     struct tsdb_result res = {0};
     bool ok = (refs && b) || err_set(e, ERR_LIMIT, "no memory for the results");
     for (uint32_t i = 0; ok && i < out->n; i++) {
@@ -222,7 +227,7 @@ void group_mark_stale(struct rules *r, const uint32_t *refs, uint32_t n, int64_t
 
 /* --- evaluating ------------------------------------------------------------------------------- */
 
-static struct promql_query query_of(struct group *g, struct tsdb_view *v)
+static struct promql_query query_of(struct group *g, struct tsdb_view *v, struct mem *scratch)
 {
     const struct rules_config *c = &g->engine->c;
     const struct os *os = g->engine->os;
@@ -237,7 +242,7 @@ static struct promql_query query_of(struct group *g, struct tsdb_view *v)
                                      c->timeout_ms ? os_mono_ns(os) + ns_from_ms(c->timeout_ms) : 0,
                                  .os = os,
                                  .threads = 1,
-                                 .mem = &g->scratch};
+                                 .mem = scratch};
 }
 
 /* whole (RULES_ERROR_BYTES): the message of a failure that e had to cut. */
@@ -245,17 +250,23 @@ static bool eval_rule(struct group *g, struct rule_state *s, int64_t ts_ms, char
                       struct err *e)
 {
     struct rules *r = g->engine;
+    struct mem scratch;
     struct arena a;
     struct tsdb_view *view = NULL;
-    arena_init(&a, &g->scratch, SIZE_MAX);
-    struct rule_run run = {
-        .g = g, .s = s, .a = &a, .ts_ms = ts_ms, .t_ms = ts_ms - g->query_offset_ms};
+    mem_init(&scratch, r->c.query_bytes_max);
+    arena_init(&a, &scratch, SIZE_MAX);
+    struct rule_run run = {.g = g,
+                           .s = s,
+                           .a = &a,
+                           .scratch = &scratch,
+                           .ts_ms = ts_ms,
+                           .t_ms = ts_ms - g->query_offset_ms};
     struct rule_outs out = {0};
     struct promql_result *res = ARENA_NEW(&a, struct promql_result);
     bool ok = res || err_set(e, ERR_LIMIT, "no memory to evaluate the rule");
     ok = ok && tsdb_view_open(r->db, &view, e);
     if (ok) {
-        run.q = query_of(g, view);
+        run.q = query_of(g, view, &scratch);
         ok = query(&run, res, e) &&
              (s->rule->is_alert ? alert_update(&run, res, &out, e) : record(&run, res, &out, e));
     }
@@ -268,6 +279,7 @@ static bool eval_rule(struct group *g, struct rule_state *s, int64_t ts_ms, char
         tsdb_view_close(view);
     }
     arena_release(&a);
+    ASSERT(scratch.bytes == 0);
     return ok;
 }
 
@@ -293,17 +305,19 @@ static void note_result(struct group *g, struct rule_state *s, bool ok, const ch
     }
 }
 
-void group_eval(struct group *g, int64_t ts_ms)
+void group_eval_rule(struct group *g, uint32_t i, int64_t ts_ms)
 {
     const struct os *os = g->engine->os;
-    int64_t begin = os_mono_ns(os);
-    for (uint32_t i = 0; i < g->rules_n; i++) {
-        struct err e = {0};
-        int64_t t = os_mono_ns(os);
-        char whole[RULES_ERROR_BYTES];
-        bool ok = eval_rule(g, &g->rules[i], ts_ms, whole, &e);
-        note_result(g, &g->rules[i], ok, whole[0] ? whole : e.msg, ts_ms, os_mono_ns(os) - t);
-    }
+    struct err e = {0};
+    int64_t t = os_mono_ns(os);
+    char whole[RULES_ERROR_BYTES];
+    bool ok = eval_rule(g, &g->rules[i], ts_ms, whole, &e);
+    note_result(g, &g->rules[i], ok, whole[0] ? whole : e.msg, ts_ms, os_mono_ns(os) - t);
+}
+
+void group_eval_end(struct group *g)
+{
+    const int64_t ts_ms = g->turn.ts_ms;
     if (g->stale_n) {
         group_mark_stale(g->engine, g->stale, g->stale_n, ts_ms - g->query_offset_ms);
         mem_give(&g->mem, g->stale, g->stale_cap * sizeof g->stale[0]);
@@ -313,7 +327,17 @@ void group_eval(struct group *g, int64_t ts_ms)
     }
     (void)pthread_mutex_lock(&g->mu);
     g->last_ms = ts_ms;
-    g->last_ns = os_mono_ns(os) - begin;
+    g->last_ns = os_mono_ns(g->engine->os) - g->turn.begin_ns;
     g->iterations++;
     (void)pthread_mutex_unlock(&g->mu);
+}
+
+void group_eval(struct group *g, int64_t ts_ms)
+{
+    g->turn.ts_ms = ts_ms;
+    g->turn.begin_ns = os_mono_ns(g->engine->os);
+    for (uint32_t i = 0; i < g->rules_n; i++) {
+        group_eval_rule(g, i, ts_ms);
+    }
+    group_eval_end(g);
 }

@@ -13,6 +13,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* Groups that were read and are not used yet. */
+struct rules_change {
+    struct rules *r;
+    int64_t interval_ms, query_offset_ms;
+    struct external *external; /* NULL: as it is */
+    struct mem mem;
+    struct arena arena;
+    struct group **groups;
+    size_t cap;
+    uint32_t n;
+    struct str *paths;
+    uint32_t paths_n;
+};
+
 /* --- groups from files ------------------------------------------------------------------------ */
 
 static void print_pairs(struct buf *b, const struct rule_pair *v, uint32_t n)
@@ -73,9 +87,11 @@ static bool merge_labels(struct group *g, struct rule_state *s)
 
 static bool set_rule(struct group *g, struct rule_state *s, const struct rule *rule)
 {
+    struct mem scratch;
     struct buf b;
     s->rule = rule;
-    buf_init(&b, &g->scratch, PROMQL_TEXT_BYTES_MAX * 4);
+    mem_init(&scratch, g->engine->c.query_bytes_max);
+    buf_init(&b, &scratch, PROMQL_TEXT_BYTES_MAX * 4);
     promql_print(rule->expr, &b);
     s->expr = arena_str(&g->arena, buf_str(&b));
     bool ok = !b.failed && s->expr.p && merge_labels(g, s);
@@ -107,23 +123,23 @@ void group_free(struct group *g)
     free(g);
 }
 
-static struct group *group_new(struct rules *r, struct loaded_file *f,
+static struct group *group_new(const struct rules_change *l, struct loaded_file *f,
                                const struct rule_group *from)
 {
+    struct rules *r = l->r;
     struct group *g = calloc(1, sizeof *g);
     if (!g) {
         return NULL;
     }
     mem_init(&g->mem, r->c.bytes_max);
-    mem_init(&g->scratch, r->c.query_bytes_max);
     arena_init(&g->arena, &g->mem, SIZE_MAX);
     (void)pthread_mutex_init(&g->mu, NULL);
     g->engine = r;
     g->file = f;
     f->users++;
     g->g = from;
-    g->interval_ms = from->interval_ms ? from->interval_ms : r->c.interval_ms;
-    g->query_offset_ms = from->query_offset_ms >= 0 ? from->query_offset_ms : r->c.query_offset_ms;
+    g->interval_ms = from->interval_ms ? from->interval_ms : l->interval_ms;
+    g->query_offset_ms = from->query_offset_ms >= 0 ? from->query_offset_ms : l->query_offset_ms;
     g->last_ms = T_MS_NONE;
     g->rules = ARENA_ARRAY(&g->arena, struct rule_state, from->rules_n + 1);
     bool ok = g->rules != NULL;
@@ -131,7 +147,8 @@ static struct group *group_new(struct rules *r, struct loaded_file *f,
         g->rules_n = i + 1;
         ok = set_rule(g, &g->rules[i], &from->rules[i]);
     }
-    if (!ok || !print_of(g, &g->print)) {
+    if (!ok || !rule_order_make(g, &g->arena, &g->order) || !rule_turn_make(g) ||
+        !print_of(g, &g->print)) {
         group_free(g);
         return NULL;
     }
@@ -140,18 +157,7 @@ static struct group *group_new(struct rules *r, struct loaded_file *f,
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
-struct loading {
-    struct rules *r;
-    struct mem mem;
-    struct arena arena;
-    struct group **groups;
-    size_t cap;
-    uint32_t n;
-    struct str *paths;
-    uint32_t paths_n;
-};
-
-static bool add_group(struct loading *l, struct loaded_file *f, const struct rule_group *from,
+static bool add_group(struct rules_change *l, struct loaded_file *f, const struct rule_group *from,
                       struct err *e)
 {
     union {
@@ -163,7 +169,7 @@ static bool add_group(struct loading *l, struct loaded_file *f, const struct rul
         return err_set(e, ERR_LIMIT, "more than %d groups, or no memory for them",
                        RULES_GROUPS_MAX);
     }
-    l->groups[l->n] = group_new(l->r, f, from);
+    l->groups[l->n] = group_new(l, f, from);
     if (!l->groups[l->n]) {
         return err_set(e, ERR_LIMIT, "no memory for group \"%.*s\"",
                        STR_FMT(str_sub(from->name, 0, 60)));
@@ -172,7 +178,7 @@ static bool add_group(struct loading *l, struct loaded_file *f, const struct rul
     return true;
 }
 
-static bool load_file(struct loading *l, const char *path, struct err *e)
+static bool load_file(struct rules_change *l, const char *path, struct err *e)
 {
     struct loaded_file *f = calloc(1, sizeof *f);
     if (!f) {
@@ -198,7 +204,7 @@ static bool load_file(struct loading *l, const char *path, struct err *e)
     return ok;
 }
 
-static bool seen_path(const struct loading *l, struct str path)
+static bool seen_path(const struct rules_change *l, struct str path)
 {
     for (uint32_t i = 0; i < l->paths_n; i++) {
         if (str_eq(l->paths[i], path)) {
@@ -215,7 +221,7 @@ static const char *path_keep(struct rules *r, const char *path)
     return id == INTERN_FULL ? NULL : intern_str(&r->paths, id).p;
 }
 
-static bool load_pattern(struct loading *l, const char *dir, struct str pattern, struct err *e)
+static bool load_pattern(struct rules_change *l, const char *dir, struct str pattern, struct err *e)
 {
     struct str *v = NULL;
     uint32_t n = 0;
@@ -359,7 +365,7 @@ static struct group **find_old(struct rules *r, const struct group *g)
 }
 
 /* lock: r->mu, and no group is busy. */
-static void replace_groups(struct rules *r, struct loading *l, int64_t now_ms)
+static void replace_groups(struct rules *r, struct rules_change *l, int64_t now_ms)
 {
     for (uint32_t i = 0; i < l->n; i++) {
         struct group *g = l->groups[i];
@@ -398,34 +404,95 @@ static void replace_groups(struct rules *r, struct loading *l, int64_t now_ms)
     r->loaded = true;
 }
 
+/* lock: r->mu */
+static void change_free(struct rules_change *c)
+{
+    for (uint32_t i = 0; i < c->n; i++) {
+        group_free(c->groups[i]);
+    }
+    mem_give(&c->r->mem, c->groups, c->cap * sizeof c->groups[0]);
+    arena_release(&c->arena);
+    external_free(c->external);
+    free(c);
+}
+
+static bool read_all(struct rules_change *c, const struct rules_globals *g, const char *dir,
+                     const struct str *patterns, uint32_t n, struct err *e)
+{
+    bool ok = !g || external_new(g->external_labels, g->external_labels_n, &c->external, e);
+    c->paths = ARENA_ARRAY(&c->arena, struct str, RULES_FILES_MAX);
+    ok = ok && (c->paths || err_set(e, ERR_NOMEM, "no memory to read rule files"));
+    for (uint32_t i = 0; ok && i < n; i++) {
+        ok = load_pattern(c, dir, patterns[i], e);
+    }
+    return ok;
+}
+
+bool rules_prepare(struct rules *r, const struct rules_globals *g, const char *dir,
+                   const struct str *patterns, uint32_t n, struct rules_change **out, struct err *e)
+{
+    struct rules_change *c = calloc(1, sizeof *c);
+    *out = NULL;
+    if (!c) {
+        return err_set(e, ERR_NOMEM, "no memory to read rule files");
+    }
+    c->r = r;
+    mem_init(&c->mem, r->c.bytes_max);
+    arena_init(&c->arena, &c->mem, SIZE_MAX);
+    (void)pthread_mutex_lock(&r->mu);
+    c->interval_ms = !g                   ? r->c.interval_ms
+                     : g->interval_ms > 0 ? g->interval_ms
+                                          : RULES_INTERVAL_MS;
+    c->query_offset_ms = g ? g->query_offset_ms : r->c.query_offset_ms;
+    const bool ok = read_all(c, g, dir, patterns, n, e);
+    r->load_failures += !ok;
+    if (ok) {
+        *out = c;
+    } else {
+        change_free(c);
+    }
+    (void)pthread_mutex_unlock(&r->mu);
+    return ok;
+}
+
+void rules_commit(struct rules *r, struct rules_change *c)
+{
+    (void)pthread_mutex_lock(&r->mu);
+    r->paused = true;
+    while (r->busy > 0) {
+        (void)pthread_cond_wait(&r->idle, &r->mu);
+    }
+    replace_groups(r, c, ms_from_ns(os_now_ns(r->os)));
+    r->c.interval_ms = c->interval_ms;
+    r->c.query_offset_ms = c->query_offset_ms;
+    if (c->external) {
+        struct external *old = r->external;
+        r->external = c->external;
+        c->external = old;
+    }
+    r->loads++;
+    r->paused = false;
+    change_free(c);
+    (void)pthread_cond_broadcast(&r->wake);
+    (void)pthread_mutex_unlock(&r->mu);
+}
+
+void rules_change_free(struct rules *r, struct rules_change *c)
+{
+    if (c) {
+        (void)pthread_mutex_lock(&r->mu);
+        change_free(c);
+        (void)pthread_mutex_unlock(&r->mu);
+    }
+}
+
 bool rules_load(struct rules *r, const char *dir, const struct str *patterns, uint32_t n,
                 struct err *e)
 {
-    struct loading l = {.r = r};
-    mem_init(&l.mem, r->c.bytes_max);
-    arena_init(&l.arena, &l.mem, SIZE_MAX);
-    l.paths = ARENA_ARRAY(&l.arena, struct str, RULES_FILES_MAX);
-    (void)pthread_mutex_lock(&r->mu);
-    bool ok = l.paths || err_set(e, ERR_NOMEM, "no memory to read rule files");
-    for (uint32_t i = 0; ok && i < n; i++) {
-        ok = load_pattern(&l, dir, patterns[i], e);
+    struct rules_change *c = NULL;
+    if (!rules_prepare(r, NULL, dir, patterns, n, &c, e)) {
+        return false;
     }
-    r->loads += ok;
-    r->load_failures += !ok;
-    if (ok) {
-        r->paused = true;
-        while (r->busy > 0) {
-            (void)pthread_cond_wait(&r->idle, &r->mu);
-        }
-        replace_groups(r, &l, ms_from_ns(os_now_ns(r->os)));
-        r->paused = false;
-        (void)pthread_cond_broadcast(&r->wake);
-    }
-    for (uint32_t i = 0; i < l.n; i++) {
-        group_free(l.groups[i]);
-    }
-    mem_give(&r->mem, l.groups, l.cap * sizeof l.groups[0]);
-    (void)pthread_mutex_unlock(&r->mu);
-    arena_release(&l.arena);
-    return ok;
+    rules_commit(r, c);
+    return true;
 }

@@ -75,13 +75,15 @@ static void restore_alert(const struct group *g, const struct rule *rule, struct
 static bool restore_rule(struct group *g, struct rule_state *s, struct tsdb_view *v, int64_t ts_ms,
                          struct err *e)
 {
+    struct mem scratch;
     struct arena a;
     struct found *f = NULL;
     uint32_t n = 0;
     struct tsdb_column col;
     int64_t from = ts_ms - g->engine->c.outage_tolerance_ms;
-    arena_init(&a, &g->scratch, SIZE_MAX);
-    tsdb_column_init(&col, &g->scratch);
+    mem_init(&scratch, g->engine->c.query_bytes_max);
+    arena_init(&a, &scratch, SIZE_MAX);
+    tsdb_column_init(&col, &scratch);
     bool ok = find_series(v, s->rule->name, from, ts_ms, &a, &f, &n, e);
     for (uint32_t i = 0; ok && i < s->alerts_n; i++) {
         struct found key = {s->alerts[i].labels.ls, 0};

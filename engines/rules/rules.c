@@ -1,9 +1,11 @@
 /* The engine: its life, its threads and the slots of its groups.
  *
- * Each thread takes the group whose slot is due first and evaluates it at the slot's time; a group
- * is with one thread at a time. Slots that passed while a group ran, or while the machine slept,
- * are counted as missed and the newest one is evaluated. When the clock steps back by more than an
- * interval the slots are laid anew.
+ * A thread takes the group whose slot is due first and evaluates its rules at the slot's time, in
+ * order. One that finds no group due helps with another's: it takes a rule that needs nothing of
+ * those that are not done (deps.c). Whoever is done with the last rule ends the slot. With one
+ * thread that is: group by group, rule by rule. Slots that passed while a group ran, or while the
+ * machine slept, are counted as missed and the newest one is evaluated. When the clock
+ * steps back by more than an interval the slots are laid anew.
  *
  * lock: mu guards the list of groups, their slots and who is busy; a group's own mu its state. */
 #include "engines/rules/rules.h"
@@ -15,7 +17,6 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define THREADS_MAX     64
 #define PATHS_MAX       1000000
 #define ARENA_BYTES_MAX (1U << 20)
 #define WAIT_MAX_MS     1000 /* the wall clock may be set meanwhile */
@@ -46,14 +47,6 @@ static int64_t take_slot(struct group *g, int64_t now_ms)
     g->missed += (uint64_t)late;
     g->next_ms = slot + g->interval_ms;
     return slot;
-}
-
-static void run_slot(struct group *g, int64_t slot_ms)
-{
-    group_eval(g, slot_ms);
-    if (g->restore && ++g->evals_before_restore == 2) {
-        group_restore(g, slot_ms);
-    }
 }
 
 /* --- series of groups that went away -----------------------------------------------------------
@@ -103,7 +96,7 @@ static struct group *next_group(struct rules *r, int64_t now_ms, int64_t *wait_m
 {
     struct group *best = NULL;
     *wait_ms = WAIT_MAX_MS;
-    for (uint32_t i = 0; i < r->groups_n && !r->paused; i++) {
+    for (uint32_t i = 0; i < r->groups_n && !r->paused && !r->stopping; i++) {
         struct group *g = r->groups[i];
         if (g->busy) {
             continue;
@@ -120,6 +113,97 @@ static struct group *next_group(struct rules *r, int64_t now_ms, int64_t *wait_m
     return best;
 }
 
+/* lock: mu */
+static void begin_slot(struct rules *r, struct group *g, int64_t now_ms)
+{
+    ASSERT(!g->busy);
+    ASSERT(r->busy < RULES_THREADS_MAX);
+    rule_turn_begin(g, take_slot(g, now_ms));
+    g->turn.begin_ns = os_mono_ns(r->os);
+    g->busy = true;
+    r->running[r->busy++] = g;
+}
+
+/* lock: mu */
+static bool take_rule(struct rules *r, struct group *g, uint32_t *i)
+{
+    *i = rule_turn_next(g);
+    if (*i == RULE_NONE) {
+        return false;
+    }
+    rule_turn_take(g, *i);
+    if (r->waiting > 0 && rule_turn_next(g) != RULE_NONE) {
+        (void)pthread_cond_signal(&r->wake);
+    }
+    return true;
+}
+
+/* lock: mu. The next thing to do: a rule of *own, the group the caller is with; else of a group
+ * that is due; else of one that others are with. *rule RULE_NONE: a group without rules.
+ * false: nothing for *wait_ms, unless a rule gets done before. */
+static bool next_task(struct rules *r, struct group **own, int64_t now_ms, uint32_t *rule,
+                      int64_t *wait_ms)
+{
+    if (*own && take_rule(r, *own, rule)) {
+        return true;
+    }
+    *own = r->busy < RULES_THREADS_MAX ? next_group(r, now_ms, wait_ms) : NULL;
+    if (*own) {
+        begin_slot(r, *own, now_ms);
+        return take_rule(r, *own, rule) || (*own)->rules_n == 0;
+    }
+    for (uint32_t i = 0; i < r->busy; i++) {
+        if (take_rule(r, r->running[i], rule)) {
+            *own = r->running[i];
+            r->side_by_side++;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* lock: mu, given up meanwhile. The last rule of g is done. */
+static void end_slot(struct rules *r, struct group *g)
+{
+    (void)pthread_mutex_unlock(&r->mu);
+    group_eval_end(g);
+    if (g->restore && ++g->evals_before_restore == 2) {
+        group_restore(g, g->turn.ts_ms);
+    }
+    (void)pthread_mutex_lock(&r->mu);
+    uint32_t at = 0;
+    while (r->running[at] != g) {
+        at++;
+    }
+    memmove(&r->running[at], &r->running[at + 1], (r->busy - at - 1) * sizeof r->running[0]);
+    g->busy = false;
+    r->busy--;
+    if (r->busy == 0) {
+        (void)pthread_cond_broadcast(&r->idle);
+    }
+    if (r->waiting > 0) {
+        (void)pthread_cond_broadcast(&r->wake);
+    }
+}
+
+/* lock: mu, given up meanwhile. *own becomes NULL when that was the last one. */
+static void run_task(struct rules *r, struct group **own, uint32_t rule)
+{
+    struct group *g = *own;
+    if (rule != RULE_NONE) {
+        const int64_t ts_ms = g->turn.ts_ms;
+        (void)pthread_mutex_unlock(&r->mu);
+        group_eval_rule(g, rule, ts_ms);
+        (void)pthread_mutex_lock(&r->mu);
+        rule_turn_done(g, rule);
+    }
+    if (g->turn.done == g->rules_n) {
+        end_slot(r, g);
+        *own = NULL;
+    }
+}
+
+/* lock: mu */
 static void wait_for(struct rules *r, int64_t ms)
 {
     struct timespec t;
@@ -127,32 +211,27 @@ static void wait_for(struct rules *r, int64_t ms)
     int64_t ns = t.tv_nsec + ns_from_ms(ms > 0 ? ms : 1);
     t.tv_sec += ns / NS_PER_S;
     t.tv_nsec = ns % NS_PER_S;
+    r->waiting++;
     (void)pthread_cond_timedwait(&r->wake, &r->mu, &t);
+    r->waiting--;
 }
 
 static void *work(void *arg)
 {
     struct rules *r = arg;
+    struct group *own = NULL;
     (void)pthread_mutex_lock(&r->mu);
-    while (!r->stopping) {
-        int64_t wait_ms = 0;
+    while (!r->stopping || own) {
+        int64_t wait_ms = WAIT_MAX_MS;
         int64_t now_ms = ms_from_ns(os_now_ns(r->os));
-        mark_gone(r, now_ms);
-        struct group *g = next_group(r, now_ms, &wait_ms);
-        if (!g) {
-            wait_for(r, wait_ms);
-            continue;
+        uint32_t rule = RULE_NONE;
+        if (!own) {
+            mark_gone(r, now_ms);
         }
-        int64_t slot = take_slot(g, now_ms);
-        g->busy = true;
-        r->busy++;
-        (void)pthread_mutex_unlock(&r->mu);
-        run_slot(g, slot);
-        (void)pthread_mutex_lock(&r->mu);
-        g->busy = false;
-        r->busy--;
-        if (r->busy == 0) {
-            (void)pthread_cond_broadcast(&r->idle);
+        if (next_task(r, &own, now_ms, &rule, &wait_ms)) {
+            run_task(r, &own, rule);
+        } else if (!r->stopping) {
+            wait_for(r, wait_ms);
         }
     }
     (void)pthread_mutex_unlock(&r->mu);
@@ -162,7 +241,9 @@ static void *work(void *arg)
 bool rules_start(struct rules *r, struct err *e)
 {
     ASSERT(!r->started);
-    uint32_t n = r->c.threads > THREADS_MAX ? THREADS_MAX : r->c.threads ? r->c.threads : 1;
+    uint32_t n = r->c.threads > RULES_THREADS_MAX ? RULES_THREADS_MAX
+                 : r->c.threads                   ? r->c.threads
+                                                  : 1;
     r->threads = mem_take(&r->mem, n * sizeof r->threads[0]);
     if (!r->threads) {
         return err_set(e, ERR_NOMEM, "no memory for the threads of the rules");
@@ -180,43 +261,74 @@ bool rules_start(struct rules *r, struct err *e)
 void rules_run_slots(struct rules *r, int64_t now_ms)
 {
     ASSERT(!r->started);
-    int64_t wait_ms = 0;
-    struct group *g = NULL;
+    struct group *own = NULL;
     (void)pthread_mutex_lock(&r->mu);
     mark_gone(r, now_ms);
-    while ((g = next_group(r, now_ms, &wait_ms))) {
-        int64_t slot = take_slot(g, now_ms);
-        (void)pthread_mutex_unlock(&r->mu);
-        run_slot(g, slot);
-        (void)pthread_mutex_lock(&r->mu);
+    for (;;) {
+        int64_t wait_ms = 0;
+        uint32_t rule = RULE_NONE;
+        if (next_task(r, &own, now_ms, &rule, &wait_ms)) {
+            run_task(r, &own, rule);
+        } else if (r->busy > 0) {
+            r->waiting++;
+            (void)pthread_cond_wait(&r->wake, &r->mu);
+            r->waiting--;
+        } else {
+            break;
+        }
     }
     (void)pthread_mutex_unlock(&r->mu);
 }
 
 /* --- life ------------------------------------------------------------------------------------- */
 
+void external_free(struct external *x)
+{
+    if (x) {
+        arena_release(&x->arena);
+        free(x);
+    }
+}
+
+bool external_new(const struct rule_pair *v, uint32_t n, struct external **out, struct err *e)
+{
+    struct external *x = calloc(1, sizeof *x);
+    *out = NULL;
+    if (!x) {
+        return err_set(e, ERR_NOMEM, "no memory for the external labels");
+    }
+    mem_init(&x->mem, 0);
+    arena_init(&x->arena, &x->mem, ARENA_BYTES_MAX);
+    struct label *l = ARENA_ARRAY(&x->arena, struct label, (size_t)n + 1);
+    bool ok = l || err_set(e, ERR_LIMIT, "the external labels are too long");
+    for (uint32_t i = 0; ok && i < n; i++) {
+        l[i] = (struct label){v[i].name, v[i].value};
+    }
+    ok = ok && labels_normalize(l, &n, e) &&
+         labels_copy((struct labels){l, n}, &x->arena, &x->ls, e);
+    if (!ok) {
+        external_free(x);
+        return false;
+    }
+    *out = x;
+    return true;
+}
+
 static bool copy_config(struct rules *r, struct err *e)
 {
     struct rules_config *c = &r->c;
-    uint32_t n = c->external_labels_n;
-    struct label *v = ARENA_ARRAY(&r->arena, struct label, n + 1);
-    struct labels own = {0};
     c->external_url = c->external_url.n ? arena_str(&r->arena, c->external_url) : STR("");
-    if (!v || !c->external_url.p) {
-        return err_set(e, ERR_LIMIT, "the external labels or the external URL are too long");
+    if (!c->external_url.p) {
+        return err_set(e, ERR_LIMIT, "the external URL is too long");
     }
-    for (uint32_t i = 0; i < n; i++) {
-        v[i] = (struct label){c->external_labels[i].name, c->external_labels[i].value};
-    }
-    if (!labels_normalize(v, &n, e)) {
+    if (!external_new(c->external_labels, c->external_labels_n, &r->external, e)) {
         return false;
     }
-    own = (struct labels){v, n};
     c->external_labels = NULL; /* borrowed only for this call */
     c->external_labels_n = 0;
-    c->interval_ms = c->interval_ms > 0 ? c->interval_ms : 60000;
+    c->interval_ms = c->interval_ms > 0 ? c->interval_ms : RULES_INTERVAL_MS;
     c->resend_delay_ms = c->resend_delay_ms > 0 ? c->resend_delay_ms : 60000;
-    return labels_copy(own, &r->arena, &r->external, e);
+    return true;
 }
 
 bool rules_new(const struct rules_config *c, struct tsdb *db, const struct os *os, struct log *log,
@@ -266,6 +378,7 @@ void rules_free(struct rules *r)
     for (uint32_t i = 0; i < r->groups_n; i++) {
         group_free(r->groups[i]);
     }
+    external_free(r->external);
     intern_release(&r->paths);
     arena_release(&r->arena);
     (void)pthread_cond_destroy(&r->wake);

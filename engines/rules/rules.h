@@ -5,8 +5,9 @@
  *
  * A group is evaluated at its slots: times t with t mod interval = offset(group), where the offset
  * is a hash of file and name; the evaluation time is the slot's, never the wall clock's. Groups run
- * side by side; the rules of a group run in order, each sees what the ones before it wrote. A slot
- * that could not run is counted as missed.
+ * side by side; the rules of a group run in order, each sees what the ones before it wrote. Rules
+ * that have nothing to do with each other may run side by side too: results never depend on the
+ * number of threads. A slot that could not run is counted as missed.
  *
  * thread: rules_* are called from any thread; evaluation runs on the engine's own threads. */
 #ifndef ENGINES_RULES_RULES_H
@@ -71,6 +72,19 @@ MUST_USE bool rule_file_parse(struct str text, const char *path, unsigned promql
                               void (*each)(void *ctx, const struct err *e), void *ctx,
                               struct err *e);
 
+/* The files of a pattern (a path or a glob, relative to dir), each checked as rules_load would.
+ * each: every problem and the text of its file, both borrowed for the call. false: a file cannot be
+ * read, or no memory (e). */
+struct rules_check {
+    unsigned promql_flags;
+    uint64_t bytes_max; /* of one file */
+    void (*each)(void *ctx, const struct err *e, struct str text);
+    void *ctx;
+    uint32_t problems; /* adds up over calls */
+};
+MUST_USE bool rules_check(struct rules_check *c, const struct os *os, const char *dir,
+                          struct str pattern, struct err *e);
+
 /* --- the engine ----------------------------------------------------------------------------- */
 
 struct rules_config {
@@ -80,7 +94,7 @@ struct rules_config {
     uint32_t external_labels_n;
     struct str external_url; /* {{ $externalURL }}, generatorURL */
     int64_t outage_tolerance_ms, grace_period_ms, resend_delay_ms; /* 1 h, 10 min, 1 min */
-    uint32_t threads;                                              /* groups evaluated at once */
+    uint32_t threads; /* rules evaluated at once, of all groups */
     int64_t lookback_ms, timeout_ms;
     uint64_t samples_max, query_bytes_max;
     uint32_t series_max;
@@ -112,22 +126,49 @@ MUST_USE bool rules_start(struct rules *r, struct err *e);
  * rules that went away get stale markers. */
 MUST_USE bool rules_load(struct rules *r, const char *dir, const struct str *patterns, uint32_t n,
                          struct err *e);
+/* The same in two steps, for who changes several things whole or not at all. g: other global
+ * settings, NULL: as they are. prepare changes nothing; commit cannot fail and consumes c. Release
+ * a change that is not committed with rules_change_free. One change at a time. */
+struct rules_globals {
+    int64_t interval_ms, query_offset_ms;
+    const struct rule_pair *external_labels; /* borrowed for the call */
+    uint32_t external_labels_n;
+};
+struct rules_change;
+MUST_USE bool rules_prepare(struct rules *r, const struct rules_globals *g, const char *dir,
+                            const struct str *patterns, uint32_t n, struct rules_change **out,
+                            struct err *e);
+void rules_commit(struct rules *r, struct rules_change *c);
+void rules_change_free(struct rules *r, struct rules_change *c);
 /* Stops the threads at the end of what they evaluate. */
 void rules_free(struct rules *r);
 
 /* Evaluates every group whose slot is due at now_ms, on the caller's thread, in order. For tests,
- * unit tests of rules and backtests; not beside rules_start. */
+ * unit tests of rules and backtests; not beside rules_start. Threads that call it at once with the
+ * same time share the work. */
 void rules_run_slots(struct rules *r, int64_t now_ms);
 
-/* Value of "data" of /api/v1/rules and /api/v1/alerts. Filters: empty = all. type: "", "alert",
- * "record". */
+/* A match[]: all of m hold for the labels in the definition of a rule. */
+struct rules_match {
+    const struct matcher *m;
+    uint32_t n;
+};
+/* What of /api/v1/rules is wanted; empty = all. */
 struct rules_filter {
-    struct str type;
+    struct str type; /* "", "alert", "record" */
     const struct str *names, *groups, *files;
     uint32_t names_n, groups_n, files_n;
+    const struct rules_match *matches; /* one of them is enough */
+    uint32_t matches_n;
     bool exclude_alerts;
+    uint32_t group_limit;   /* groups of a page; 0: all */
+    struct str group_token; /* groupNextToken of the page before */
 };
-void rules_json(struct rules *r, const struct rules_filter *f, struct buf *out);
+/* Value of "data" of /api/v1/rules, groups by file and name. ERR_INPUT: group_token names no group
+ * that is there. */
+MUST_USE bool rules_json(struct rules *r, const struct rules_filter *f, struct buf *out,
+                         struct err *e);
+/* The same of /api/v1/alerts. */
 void rules_alerts_json(struct rules *r, struct buf *out);
 /* In short, for a board: {"firing":2,"pending":1,"names":["PixDictDown"]}. names: alerts with
  * something firing, each once, in order of files and groups, at most names_max. */

@@ -153,49 +153,21 @@ static void put_rule(struct buf *b, const struct rule_state *s, bool alerts)
     buf_fmt(b, ",\"type\":\"%s\"}", r->is_alert ? "alerting" : "recording");
 }
 
-static bool among(struct str s, const struct str *v, uint32_t n)
-{
-    for (uint32_t i = 0; i < n; i++) {
-        if (str_eq(v[i], s)) {
-            return true;
-        }
-    }
-    return n == 0;
-}
-
-static bool wanted(const struct rules_filter *f, const struct rule *r)
-{
-    bool type = f->type.n == 0 || str_eq(f->type, r->is_alert ? STR("alert") : STR("record"));
-    return type && among(r->name, f->names, f->names_n);
-}
-
-static void put_group(struct buf *b, struct group *g, const struct rules_filter *f, bool *first)
+static void put_group(struct buf *b, struct group *g, const struct rules_choice *c)
 {
     uint32_t shown = 0;
-    for (uint32_t i = 0; i < g->rules_n; i++) {
-        shown += wanted(f, g->rules[i].rule);
-    }
-    if (shown == 0 || !among(g->g->name, f->groups, f->groups_n) ||
-        !among(g->g->file, f->files, f->files_n)) {
-        return;
-    }
-    if (!*first) {
-        buf_char(b, ',');
-    }
-    *first = false;
     BUF_LIT(b, "{\"name\":");
     buf_json_str(b, g->g->name);
     BUF_LIT(b, ",\"file\":");
     buf_json_str(b, g->g->file);
     BUF_LIT(b, ",\"rules\":[");
-    shown = 0;
     (void)pthread_mutex_lock(&g->mu);
     for (uint32_t i = 0; i < g->rules_n; i++) {
-        if (wanted(f, g->rules[i].rule)) {
+        if (rules_choice_rule(c, &g->rules[i])) {
             if (shown++) {
                 buf_char(b, ',');
             }
-            put_rule(b, &g->rules[i], !f->exclude_alerts);
+            put_rule(b, &g->rules[i], !c->f->exclude_alerts);
         }
     }
     BUF_LIT(b, "],\"interval\":");
@@ -216,23 +188,54 @@ static int by_file(const void *a, const void *b)
     return order ? order : str_cmp(x->g->name, y->g->name);
 }
 
-void rules_json(struct rules *r, const struct rules_filter *f, struct buf *out)
+/* v: all groups in order. A page ends where the next one begins: at a group that is wanted too. */
+static void put_groups(struct buf *b, struct group *const *v, uint32_t from, uint32_t n,
+                       const struct rules_choice *c)
 {
-    bool first = true;
+    char token[RULES_TOKEN_BYTES + 1] = "";
+    uint32_t shown = 0;
+    BUF_LIT(b, "{\"groups\":[");
+    for (uint32_t i = from; i < n && !token[0]; i++) {
+        if (!rules_choice_group(c, v[i])) {
+            continue;
+        }
+        if (c->f->group_limit > 0 && shown == c->f->group_limit) {
+            rules_token_of(v[i], token);
+            continue;
+        }
+        if (shown++) {
+            buf_char(b, ',');
+        }
+        put_group(b, v[i], c);
+    }
+    buf_char(b, ']');
+    if (token[0]) {
+        buf_fmt(b, ",\"groupNextToken\":\"%s\"", token);
+    }
+    buf_char(b, '}');
+}
+
+bool rules_json(struct rules *r, const struct rules_filter *f, struct buf *out, struct err *e)
+{
+    struct rules_choice c;
+    uint32_t from = 0;
+    bool ok = rules_choice_init(&c, f, e);
     (void)pthread_mutex_lock(&r->mu);
     struct group **v = calloc(r->groups_n + 1, sizeof(struct group *));
-    BUF_LIT(out, "{\"groups\":[");
-    if (v && r->groups_n) {
+    ok = ok && (v || err_set(e, ERR_NOMEM, "no memory for the groups"));
+    if (ok && r->groups_n) {
         memcpy(v, r->groups, r->groups_n * sizeof v[0]);
         qsort(v, r->groups_n, sizeof v[0], by_file);
     }
-    for (uint32_t i = 0; v && i < r->groups_n; i++) {
-        put_group(out, v[i], f, &first);
+    ok =
+        ok && (f->group_token.n == 0 || rules_token_find(v, r->groups_n, f->group_token, &from, e));
+    if (ok) {
+        put_groups(out, v, from, r->groups_n, &c);
     }
-    BUF_LIT(out, "]}");
-    out->failed |= !v;
     (void)pthread_mutex_unlock(&r->mu);
     free(v);
+    rules_choice_release(&c);
+    return ok;
 }
 
 void rules_alerts_json(struct rules *r, struct buf *out)
@@ -377,6 +380,7 @@ void rules_publish(struct rules *r, struct expo *x)
     uint64_t loads = r->loads;
     uint64_t load_failures = r->load_failures;
     uint64_t lost = r->gone_lost;
+    uint64_t beside = r->side_by_side;
     (void)pthread_mutex_unlock(&r->mu);
     struct expo_family *a = expo_family(x, EXPO_GAUGE, STR("farol_rules_alerts"), STR(""),
                                         STR("Alerts of the rules by state."));
@@ -390,6 +394,8 @@ void rules_publish(struct rules *r, struct expo *x)
         (double)atomic_load(&r->alerts_sent));
     one(x, EXPO_COUNTER, STR("farol_rules_write_failures_total"),
         STR("Results that the store could not take."), (double)atomic_load(&r->write_failures));
+    one(x, EXPO_COUNTER, STR("farol_rules_side_by_side_total"),
+        STR("Rules that began while another one of their group was evaluated."), (double)beside);
     one(x, EXPO_COUNTER, STR("farol_rules_loads_total"), STR("Rule files read whole."),
         (double)loads);
     one(x, EXPO_COUNTER, STR("farol_rules_load_failures_total"),

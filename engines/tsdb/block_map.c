@@ -70,11 +70,21 @@ void block_map_close(struct block_map *f)
     *f = (struct block_map){0};
 }
 
+static void cool(const struct block *b, size_t bytes)
+{
+    if (b->map.mem == NULL && b->map.p != NULL && bytes > 0) {
+        (void)madvise((void *)(uintptr_t)b->map.p, bytes, MADV_DONTNEED); /* only a hint */
+    }
+}
+
 void block_cool(const struct block *b)
 {
-    if (b->map.mem == NULL && b->map.p != NULL) {
-        (void)madvise((void *)(uintptr_t)b->map.p, b->map.n, MADV_DONTNEED); /* only a hint */
-    }
+    cool(b, b->map.n);
+}
+
+void block_cool_data(const struct block *b)
+{
+    cool(b, (size_t)b->data_end);
 }
 
 static bool copy_bytes(const struct block *b, const struct os *os, const char *to, struct err *e)

@@ -312,9 +312,10 @@ void check_batch(struct tsdb *db, struct tsdb_batch *b)
     b->refused = false;
     b->clean = true;
     b->taken_from = taken_from;
-    size_t pages = b->n * GEN_SAMPLE_BYTES_MAX / (POOL_PAGE_BYTES - 4096) + 2;
-    bool room = undo_room(c, b->n) && pool_reserve(&db->head->pool, pages + c->reserved) &&
-                db->active->pages_n + pages + c->reserved < GEN_PAGES_MAX;
+    size_t bytes = gen_bytes_max(b->n, b->runs_n, b->has_st);
+    size_t pages = gen_pages_of(c->reserved + bytes);
+    bool room = undo_room(c, b->n) && pool_reserve(&db->head->pool, pages) &&
+                db->active->pages_n + pages < GEN_PAGES_MAX;
     for (size_t r = 0; r < b->runs_n; r++) {
         if (room) {
             check_run(db, b, r);
@@ -332,5 +333,5 @@ void check_batch(struct tsdb *db, struct tsdb_batch *b)
         return;
     }
     check_exemplars(db, b);
-    c->reserved += pages;
+    c->reserved += bytes;
 }

@@ -22,6 +22,8 @@
 static const char *const mod = "tsdb";
 
 #define GROUP_SAMPLES 65536
+/* A little less than a second, so that what comes once a second is not a moment too early. */
+#define SYNC_SOON_NS (900 * NS_PER_MS)
 /* How far ahead memory is fetched: a slot tells where its chunk is, so it comes first. 16 and 8, or
  * 64 and 32, are a little slower (bench/tsdb). */
 #define SLOTS_AHEAD      32
@@ -315,6 +317,15 @@ static void refuse_all(struct tsdb_batch *b)
     }
 }
 
+static bool wants_sync(const struct tsdb *db, const struct tsdb_batch *b, int64_t mono_ns)
+{
+    if ((b->flags & TSDB_SYNC_SOON) != 0) {
+        const struct commit *c = db->commit;
+        return !c->synced || mono_ns - c->synced_ns >= SYNC_SOON_NS;
+    }
+    return (b->flags & TSDB_NO_SYNC) == 0;
+}
+
 static bool group_log(struct tsdb *db, struct tsdb_batch *first, struct err *e)
 {
     struct commit *c = db->commit;
@@ -325,6 +336,7 @@ static bool group_log(struct tsdb *db, struct tsdb_batch *first, struct err *e)
         return false;
     }
     bool sync = false;
+    int64_t mono_ns = os_mono_ns(db->os);
     pthread_mutex_lock(&db->source_mu);
     put_sources(db);
     pthread_mutex_unlock(&db->source_mu);
@@ -334,16 +346,20 @@ static bool group_log(struct tsdb *db, struct tsdb_batch *first, struct err *e)
         } else {
             refuse_all(b);
         }
-        sync |= (b->flags & TSDB_NO_SYNC) == 0;
+        sync |= wants_sync(db, b, mono_ns);
     }
     find_done(db);
-    if (!pool_reserve(&db->head->pool, c->reserved)) {
+    if (!pool_reserve(&db->head->pool, gen_pages_of(c->reserved))) {
         return err_set(e, ERR_NOMEM, "no memory for the samples of a group");
     }
     if (!wal_commit(db->wal, sync, e)) {
         return false;
     }
-    db->counters.log_syncs += sync ? 1 : 0;
+    if (sync) {
+        db->counters.log_syncs++;
+        c->synced = true;
+        c->synced_ns = mono_ns;
+    }
     atomic_store(&db->log_position, wal_position(db->wal));
     return true;
 }

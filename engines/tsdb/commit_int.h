@@ -42,8 +42,10 @@ struct commit {
     struct block_list *blocks; /* shared for a group, when needed, with frozen */
     struct gen *frozen;
     struct finder *finder;     /* find.c */
-    size_t reserved;           /* pages for the batches of the group */
+    size_t reserved;           /* bytes of the head for the batches of the group */
     int64_t now_ms;            /* when the group began */
+    int64_t synced_ns;         /* monotonic; when the last group that was synced began */
+    bool synced;               /* there was one */
     struct tsdb_config config; /* as when the group began */
 };
 

@@ -288,6 +288,18 @@ bool flush_frozen(struct tsdb *db, struct err *e)
 
 /* -- the thread -- */
 
+/* Pages of blocks that something looked into since: they stay in the system's cache, and what is
+ * wanted again comes back at the price of a fault. Not more often than blocks are written, so that
+ * queries over a quiet store find everything mapped. */
+static void blocks_cool(struct tsdb *db)
+{
+    struct block_list *l = tsdb_blocks_ref(db);
+    for (uint32_t i = 0; i < l->n; i++) {
+        block_cool(l->v[i]->block);
+    }
+    tsdb_blocks_unref(db, l);
+}
+
 /* lock: queue_mu */
 static void wait_ms(struct tsdb *db, int64_t ms)
 {
@@ -305,6 +317,9 @@ static void flush_step(struct tsdb *db)
     bool ok = flush_frozen(db, &e);
     if (!ok) {
         log_err(db->log, LOG_ERROR, mod, &e);
+    }
+    if (ok) {
+        blocks_cool(db);
     }
     pthread_mutex_lock(&db->queue_mu);
     db->flush_rounds++;

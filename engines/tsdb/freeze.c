@@ -3,14 +3,17 @@
  * in the generation and nothing behind it.
  *
  * The head is bounded: at head_bytes_max the generation is frozen; while the one before is still
- * being written the active one may grow to twice that, then committing waits for the flusher, and
+ * being written the active one may grow to the same bound, then committing waits for the flusher, and
  * when the flusher cannot write (the disk is full), samples are refused (TSDB_HEAD_FULL).
  * thread: committer, or open before it runs. */
 #include "engines/tsdb/commit_int.h"
 
 #include "base/clock.h"
 
-#define HEAD_SERIES_BYTES 140
+#define HEAD_SERIES_BYTES 140 /* slot, chunk of CHUNK_SAMPLES_LO, and a share of further ones */
+_Static_assert(sizeof(struct slot) + sizeof(struct chunk) + CHUNK_SAMPLES_LO * 8 <
+                   HEAD_SERIES_BYTES - HEAD_SERIES_BYTES / 16,
+               "a generation is not at its bound when every series has only begun");
 
 bool freeze_at(struct tsdb *db, uint64_t position)
 {
@@ -30,14 +33,25 @@ bool freeze_at(struct tsdb *db, uint64_t position)
 }
 
 /* A head of few samples of many series makes blocks of short columns, which cost more to write and
- * merge than the memory they save: it may hold HEAD_SERIES_BYTES of each series, about 14 samples.
- * */
+ * merge than the memory they save: it may hold HEAD_SERIES_BYTES of each series. */
 uint64_t freeze_bound(struct tsdb *db)
 {
     struct tsdb_config config;
     tsdb_config_get(db, &config);
     const uint64_t want = (uint64_t)index_count(db->index) * HEAD_SERIES_BYTES;
     return config.head_bytes_max > want ? config.head_bytes_max : want;
+}
+
+/* Every series has filled its first chunk, on the average, and about as much memory is in use as the
+ * head may have: the next samples would begin chunks half as long again, most of them empty when the
+ * bound is reached. */
+static bool first_chunks_full(struct tsdb *db, const struct tsdb_config *c)
+{
+    const struct gen *g = db->active;
+    const uint64_t series = index_count(db->index);
+    const uint64_t full = series * CHUNK_SAMPLES_LO;
+    return g->bytes >= c->head_bytes_max / 4 * 3 && g->samples >= full &&
+           g->samples < full + series;
 }
 
 static bool has_frozen(struct tsdb *db)
@@ -56,8 +70,9 @@ bool freeze_if_due(struct tsdb *db)
     const struct gen *g = db->active;
     struct tsdb_config config;
     tsdb_config_get(db, &config);
-    bool any = g->samples > 0;
-    bool due = any && (g->bytes >= freeze_bound(db) ||
+    /* What was undone leaves its memory in the generation. */
+    bool any = g->samples > 0 || g->bytes >= freeze_bound(db);
+    bool due = any && (g->bytes >= freeze_bound(db) || first_chunks_full(db, &config) ||
                        os_mono_ns(db->os) - g->born_mono_ns >= ns_from_ms(config.head_ms));
     if ((!asked && !due) || has_frozen(db)) {
         return true;
@@ -100,7 +115,7 @@ bool freeze_wait_room(struct tsdb *db)
         if (!freeze_if_due(db)) {
             return false;
         }
-        if (db->active->bytes < freeze_bound(db) * 2) {
+        if (db->active->bytes < freeze_bound(db)) {
             return true;
         }
         if (!wait_flushed(db)) {

@@ -12,9 +12,9 @@
  * Series that are sampled together share a time column: a chunk says where in the column it begins,
  * and its i-th sample has the column's time start + i. When a series' next time is not what the
  * column has there, a new chunk begins, in the column where the sample before in the batch with the
- * same time went (the cache), or in a column of its own. Columns hold 8, 16, then 32 times, and a
+ * same time went (the cache), or in a column of its own. Columns hold 10, 15, 20 and so on to 32 times, and a
  * chunk is never longer than what is left of its column: a generation that is flushed early has
- * little empty space.
+ * little empty space, and none when every series has filled its first chunk (freeze.c).
  *
  * Publication: the committer fills value and time, then stores count with release; a reader loads
  * count with acquire and looks at nothing beyond it. Memory is never moved or reused while a view
@@ -225,7 +225,7 @@ static struct col_place place_of(struct gen *g, struct time_col *full, int64_t t
     if (at == 0 || ((const struct time_col *)gen_at(g, at))->t[0] != t) {
         uint32_t cap = CHUNK_SAMPLES_LO;
         if (full != NULL && full->cap < CHUNK_SAMPLES) {
-            cap = (uint32_t)full->cap * 2;
+            cap = (uint32_t)size_min((size_t)full->cap + CHUNK_SAMPLES_LO / 2, CHUNK_SAMPLES);
         } else if (full != NULL) {
             cap = CHUNK_SAMPLES;
         }

@@ -24,7 +24,7 @@ struct pool_page {
 struct pool {
     pthread_mutex_t mu;
     struct mem mem;
-    struct pool_page *free;
+    struct pool_page *free, *fresh; /* were in use before; were not */
     size_t free_n, pages_n;
 };
 
@@ -47,7 +47,7 @@ void pool_give_bytes(struct pool *p, void *q, size_t bytes);
 #define GEN_UNIT_BYTES   8
 #define GEN_PAGES_MAX    ((uint32_t)1 << 14) /* 4 GiB */
 #define CHUNK_SAMPLES    32
-#define CHUNK_SAMPLES_LO 8
+#define CHUNK_SAMPLES_LO 10 /* of a series' first chunk */
 
 _Static_assert(POOL_PAGE_BYTES == (size_t)GEN_UNIT_BYTES << GEN_UNIT_BITS, "a page is all units");
 
@@ -196,10 +196,21 @@ static inline void gen_fetch_chunk(const struct gen *g, uint32_t ref)
 /* Committer: the slot of a series, its page made when new; NULL without memory. */
 struct slot *gen_slot(struct gen *g, uint32_t ref);
 
-/* One sample in order. Cannot fail when GEN_SAMPLE_BYTES_MAX of pages were reserved for it. bits:
+/* Bytes that samples need at most, in runs of one time: each may begin a chunk, and each run a time
+ * column, which the others of the run then share. */
+static inline size_t gen_bytes_max(size_t samples, size_t runs, bool has_st)
+{
+    const size_t chunk = sizeof(struct chunk) + CHUNK_SAMPLES * (size_t)(has_st ? 16 : 8);
+    const size_t col = sizeof(struct time_col) + CHUNK_SAMPLES * sizeof(int64_t) + GEN_UNIT_BYTES;
+    return samples * chunk + runs * col;
+}
+/* Pages for so many bytes in pieces of that size: the end of a page may stay empty. */
+static inline size_t gen_pages_of(size_t bytes)
+{
+    return bytes / (POOL_PAGE_BYTES - 4096) + 2;
+}
+/* One sample in order. Cannot fail when the pages of gen_bytes_max were reserved for its run. bits:
  * of the double, or the address of a blob. */
-#define GEN_SAMPLE_BYTES_MAX \
-    (sizeof(struct chunk) + CHUNK_SAMPLES * 16 + sizeof(struct time_col) + 8 + CHUNK_SAMPLES * 8)
 void gen_append(struct gen *g, struct slot *s, int64_t t_ms, int64_t st_ms, unsigned kind,
                 uint64_t bits);
 

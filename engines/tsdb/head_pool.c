@@ -3,7 +3,10 @@
  * heap, and because the committer needs to know before it writes the log that memory will not fail
  * it afterwards (pool_reserve).
  *
- * Invariant: pages_n = pages out + free_n. */
+ * Most reserved pages are never needed, and one that nobody has written to costs address space only:
+ * so they wait apart, and those that were in use before are handed out first.
+ *
+ * Invariant: pages_n = pages out + free_n; free_n counts both lists. */
 #include "engines/tsdb/head_int.h"
 
 void pool_init(struct pool *p)
@@ -29,8 +32,8 @@ bool pool_reserve(struct pool *p, size_t n)
         struct pool_page *page = mem_take(&p->mem, POOL_PAGE_BYTES);
         ok = page != NULL;
         if (ok) {
-            page->next = p->free;
-            p->free = page;
+            page->next = p->fresh;
+            p->fresh = page;
             p->free_n++;
             p->pages_n++;
         }
@@ -39,14 +42,24 @@ bool pool_reserve(struct pool *p, size_t n)
     return ok;
 }
 
+/* A free page off its list, or NULL. lock: mu */
+static struct pool_page *unlink_one(struct pool *p, struct pool_page **first,
+                                    struct pool_page **second)
+{
+    struct pool_page **list = *first != NULL ? first : second;
+    struct pool_page *page = *list;
+    if (page != NULL) {
+        *list = page->next;
+        p->free_n--;
+    }
+    return page;
+}
+
 void *pool_take(struct pool *p)
 {
     pthread_mutex_lock(&p->mu);
-    struct pool_page *page = p->free;
-    if (page != NULL) {
-        p->free = page->next;
-        p->free_n--;
-    } else {
+    struct pool_page *page = unlink_one(p, &p->free, &p->fresh);
+    if (page == NULL) {
         page = mem_take(&p->mem, POOL_PAGE_BYTES);
         p->pages_n += page != NULL ? 1 : 0;
     }
@@ -68,9 +81,8 @@ void pool_trim(struct pool *p, size_t n)
 {
     pthread_mutex_lock(&p->mu);
     while (p->free_n > n) {
-        struct pool_page *page = p->free;
-        p->free = page->next;
-        p->free_n--;
+        struct pool_page *page = unlink_one(p, &p->free, &p->fresh);
+        ASSERT(page != NULL);
         p->pages_n--;
         mem_give(&p->mem, page, POOL_PAGE_BYTES);
     }

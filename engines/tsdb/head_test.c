@@ -180,3 +180,46 @@ TEST(head_blobs_of_any_size_come_back)
     }
     world_close(&w);
 }
+
+TEST(head_takes_no_more_pages_than_were_reserved)
+{
+    enum { REFS = 3000, FULL = 10 + 15 + 20 + 25 + 30 + 32 }; /* then every series begins a chunk */
+    struct world w;
+    world_open(&w);
+    for (int64_t t = 0; t < FULL; t++) {
+        for (uint32_t ref = 1; ref <= REFS; ref++) {
+            append(&w, ref, t, 1);
+        }
+    }
+    const size_t pages = w.g->pages_n;
+    const size_t most = gen_pages_of(gen_bytes_max(REFS, 1, false));
+    assert_true(pool_reserve(&w.pool, most));
+    const size_t had = w.pool.pages_n;
+    for (uint32_t ref = 1; ref <= REFS; ref++) {
+        append(&w, ref, FULL, 1);
+    }
+    assert_int_equal(w.pool.pages_n, had);
+    assert_true(w.g->pages_n - pages >= most - 2); /* and the bound is near */
+    world_close(&w);
+}
+
+TEST(head_pool_hands_out_first_what_was_in_use)
+{
+    struct pool p;
+    pool_init(&p);
+    assert_true(pool_reserve(&p, 2));
+    void *used = pool_take(&p);
+    pool_give(&p, used);
+    assert_true(pool_reserve(&p, 5));
+    assert_int_equal(p.pages_n, 5);
+    assert_ptr_equal(pool_take(&p), used);
+    void *other = pool_take(&p);
+    assert_ptr_not_equal(other, used);
+    assert_int_equal(p.free_n, 3);
+    pool_give(&p, used);
+    pool_give(&p, other);
+    pool_trim(&p, 1);
+    assert_int_equal(p.pages_n, 1);
+    pool_release(&p);
+    assert_int_equal(p.mem.bytes, 0);
+}

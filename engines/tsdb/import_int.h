@@ -12,18 +12,6 @@ struct import_sample {
     const struct nhist *h;
 };
 
-/* --- import_chunk.c: samples of one chunk of Prometheus ----------------------------------------
- * */
-
-enum import_encoding { IMPORT_XOR = 1, IMPORT_HIST = 2, IMPORT_FLOAT_HIST = 3 };
-
-/* Calls each for every sample, in order; each may fail. hists: memory of one chunk. ERR_CORRUPT for
- * bytes that are no chunk of that encoding, ERR_INPUT for an encoding that is not known here. */
-MUST_USE bool import_chunk_decode(unsigned encoding, struct str data, struct arena *hists,
-                                  bool (*each)(void *ctx, const struct import_sample *s,
-                                               struct err *e),
-                                  void *ctx, struct err *e);
-
 /* --- import_index.c: the index file of a block of Prometheus -----------------------------------
  * */
 

@@ -11,6 +11,7 @@
  * A chunk that is damaged costs its samples, a damaged index the rest of its block; both are
  * counted and the import goes on. Source: tsdb/docs/format of Prometheus. */
 #include "base/hash.h"
+#include "codec/xor_chunk.h"
 #include "engines/tsdb/import_prom_int.h"
 
 #include <stdio.h>
@@ -84,10 +85,11 @@ struct taking {
     bool failed; /* by the store */
 };
 
-static bool taking_each(void *ctx, const struct import_sample *s, struct err *e)
+static bool taking_each(void *ctx, const struct xor_chunk_sample *s, struct err *e)
 {
     struct taking *t = ctx;
-    t->failed = !sample_take(t->b, s, e);
+    const struct import_sample x = {s->t_ms, s->v, s->h};
+    t->failed = !sample_take(t->b, &x, e);
     return !t->failed;
 }
 
@@ -126,7 +128,7 @@ static bool chunk_take(struct pblock *b, const struct import_chunk_ref *c, struc
     struct taking t = {.b = b};
     arena_reset(&b->p->hists);
     bool ok = chunk_find(b, c, &encoding, &data) &&
-              import_chunk_decode(encoding, data, &b->p->hists, taking_each, &t, &why);
+              xor_chunk_decode(encoding, data, &b->p->hists, taking_each, &t, &why);
     if (!ok && (t.failed || why.code == ERR_NOMEM)) {
         return err_set(e, why.code, "%s", why.msg);
     }

@@ -192,6 +192,17 @@ uint32_t index_source_series(struct index *x, uint32_t source, uint64_t *refused
     return n;
 }
 
+uint64_t index_refused(struct index *x)
+{
+    uint64_t n = 0;
+    index_lock_shared(x);
+    for (uint32_t i = 0; i < x->sources_n; i++) {
+        n += x->sources[i].refused;
+    }
+    index_unlock(x);
+    return n;
+}
+
 /* --- series ----------------------------------------------------------------------------------- */
 
 uint32_t index_list_hash(const uint32_t *list, uint32_t n)

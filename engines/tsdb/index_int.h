@@ -21,6 +21,8 @@ void index_series_max(struct index *x, uint32_t series_max);
 
 uint32_t index_source(struct index *x, struct str name, uint32_t series_max);
 uint32_t index_source_series(struct index *x, uint32_t source, uint64_t *refused);
+/* New series refused at a bound, of all sources. */
+uint64_t index_refused(struct index *x);
 
 /* Find or add. *is_new tells; ids are dense from 1 and reused only after index_drop. */
 MUST_USE bool index_series(struct index *x, uint32_t source, struct labels ls, uint32_t *out,

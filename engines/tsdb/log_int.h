@@ -66,7 +66,7 @@ struct wal {
     size_t segments_n, segments_cap;
     uint64_t bytes;         /* of all segments; lock: mu */
     struct tsdb_tap *taps;  /* lock: mu */
-    uint64_t tap_bytes_max; /* set at open: segments that only taps need; 0 = none are kept */
+    uint64_t tap_bytes_max; /* lock: mu; segments that only taps need; 0 = none are kept */
 };
 
 /* Makes the folder. id_next and prev are set by recovery before the first group. */

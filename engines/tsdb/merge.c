@@ -14,8 +14,10 @@
  *
  * Columns that are good as they are keep their bytes (round_copy).
  *
- * Memory: cursors of the inputs, a group's samples at hand, the writer's directory. The inputs are
- * mapped, and each of their bytes is read once and in order. */
+ * Memory: cursors of the inputs, a bit and a half for each series of an input, a group's samples at
+ * hand, the writer's directory. The inputs are mapped; their data is read once and in order, and let
+ * go behind the reading, while offsets and times of their directories, looked up all over the place,
+ * stay until the end. */
 #include "engines/tsdb/merge_member_int.h"
 
 #define COLUMN_MIN  400
@@ -33,7 +35,6 @@ struct merge {
     uint64_t columns, copied;
     uint64_t *known; /* bit by id: in the job's writing order */
     size_t known_bytes;
-    uint32_t refs_end;
     uint32_t groups;
 };
 
@@ -149,7 +150,7 @@ static bool group_round(struct merge *g, uint32_t n, bool *done, struct err *e)
 static void cool_inputs(const struct merge_job *j)
 {
     for (uint32_t i = 0; i < j->in_n; i++) {
-        block_cool(j->in[i]);
+        block_cool_data(j->in[i]);
     }
 }
 
@@ -257,7 +258,7 @@ static bool in_any(struct merge *g, uint32_t ref)
     const struct merge_job *j = g->work.job;
     for (uint32_t i = 0; i < j->in_n; i++) {
         uint32_t first = 0;
-        if (block_find(j->in[i], ref, g->work.hints[i], &first) > 0) {
+        if (merge_place_find(&g->work, i, ref, &first) > 0) {
             return true;
         }
     }
@@ -272,7 +273,7 @@ static bool known_write(struct merge *g, struct err *e)
     uint32_t family = 0;
     for (uint32_t i = 0; i < j->family_n; i++) {
         const struct family_ref *f = &j->family[i];
-        if (f->ref >= g->refs_end || !in_any(g, f->ref)) {
+        if (f->ref >= g->work.refs_end || !in_any(g, f->ref)) {
             continue;
         }
         ASSERT((g->known[f->ref / 64] >> (f->ref % 64) & 1) == 0);
@@ -305,6 +306,7 @@ static bool unknown_write(struct merge *g, struct err *e)
                 return false;
             }
         }
+        block_cool(j->in[i]);
     }
     return true;
 }
@@ -315,18 +317,16 @@ static bool merge_start(struct merge *g, const struct merge_job *j, struct err *
 {
     g->work.job = j;
     for (uint32_t i = 0; i < j->in_n; i++) {
-        g->refs_end = block_ref_at(j->in[i], block_columns(j->in[i]) - 1) >= g->refs_end
-                          ? block_ref_at(j->in[i], block_columns(j->in[i]) - 1) + 1
-                          : g->refs_end;
+        uint32_t last = block_ref_at(j->in[i], block_columns(j->in[i]) - 1);
+        g->work.refs_end = last >= g->work.refs_end ? last + 1 : g->work.refs_end;
     }
     for (uint32_t i = 0; i < BLOCK_CHAIN_MAX; i++) {
         merge_member_init(&g->members[i], j->mem);
     }
-    g->known_bytes = ((size_t)g->refs_end / 64 + 1) * sizeof *g->known;
+    g->known_bytes = ((size_t)g->work.refs_end / 64 + 1) * sizeof *g->known;
     g->known = mem_take(j->mem, g->known_bytes);
-    g->work.hints = mem_take(j->mem, j->in_n * sizeof *g->work.hints);
     g->work.cursors = mem_take(j->mem, j->in_n * sizeof(struct block_cursor *));
-    bool ok = g->known != NULL && g->work.hints != NULL && g->work.cursors != NULL;
+    bool ok = g->known != NULL && g->work.cursors != NULL;
     for (uint32_t i = 0; ok && i < j->in_n; i++) {
         g->work.cursors[i] = block_cursor_sized(j->mem, TIME_SLOTS, CHAIN_SLOTS);
         ok = g->work.cursors[i] != NULL;
@@ -334,13 +334,17 @@ static bool merge_start(struct merge *g, const struct merge_job *j, struct err *
     if (!ok) {
         return err_set(e, ERR_NOMEM, "no memory to merge %u blocks", j->in_n);
     }
-    return block_writer_open(&g->out, j->mem, j->os, j->dir, j->id, j->level, e);
+    return merge_places_new(&g->work, e) &&
+           block_writer_open(&g->out, j->mem, j->os, j->dir, j->id, j->level, e);
 }
 
 static void merge_end(struct merge *g)
 {
     const struct merge_job *j = g->work.job;
-    cool_inputs(j);
+    for (uint32_t i = 0; i < j->in_n; i++) {
+        block_cool(j->in[i]);
+    }
+    merge_places_free(&g->work);
     for (uint32_t i = 0; g->work.cursors != NULL && i < j->in_n; i++) {
         block_cursor_free(g->work.cursors[i]);
     }
@@ -350,7 +354,6 @@ static void merge_end(struct merge *g)
     merge_cols_release(&g->work.one, j->mem);
     merge_cols_release(&g->work.two, j->mem);
     mem_give(j->mem, g->known, g->known != NULL ? g->known_bytes : 0);
-    mem_give(j->mem, g->work.hints, g->work.hints != NULL ? j->in_n * sizeof(uint32_t) : 0);
     mem_give(j->mem, g->work.cursors,
              g->work.cursors != NULL ? j->in_n * sizeof(struct block_cursor *) : 0);
     if (g->out != NULL) {

@@ -15,6 +15,7 @@
 #define SAMPLES_MAX    (1U << 28)
 #define HISTS_MAX      (256U << 20)
 #define HISTS_TIDY_MAX (4U << 20)
+#define PLACE_SPARSE   16 /* one series in so many: bits would take more than the ids do */
 
 void merge_member_init(struct merge_member *s, struct mem *m)
 {
@@ -79,6 +80,99 @@ static bool cols_kinds(struct merge_cols *c, struct mem *m, bool has_h, bool has
     return true;
 }
 
+/* --- places ----------------------------------------------------------------------------------- */
+
+static size_t place_words(const struct merge_work *w)
+{
+    return (size_t)w->refs_end / 64 + 1;
+}
+
+static void place_release(struct merge_work *w, struct merge_place *p)
+{
+    struct mem *m = w->job->mem;
+    mem_give(m, p->bits, p->bits != NULL ? place_words(w) * sizeof *p->bits : 0);
+    mem_give(m, p->before, p->before != NULL ? place_words(w) * sizeof *p->before : 0);
+    p->bits = NULL;
+    p->before = NULL;
+}
+
+/* false: a series has several columns. */
+static bool place_mark(const struct block *b, struct merge_place *p)
+{
+    for (uint32_t i = 0; i < block_columns(b); i++) {
+        uint32_t ref = block_ref_at(b, i);
+        uint64_t bit = 1ULL << (ref % 64);
+        if ((p->bits[ref / 64] & bit) != 0) {
+            return false;
+        }
+        p->bits[ref / 64] |= bit;
+    }
+    return true;
+}
+
+static bool place_init(struct merge_work *w, uint32_t in, struct err *e)
+{
+    struct merge_place *p = &w->places[in];
+    struct mem *m = w->job->mem;
+    if (block_columns(w->job->in[in]) < w->refs_end / PLACE_SPARSE) {
+        return true;
+    }
+    p->bits = mem_take(m, place_words(w) * sizeof *p->bits);
+    p->before = mem_take(m, place_words(w) * sizeof *p->before);
+    if (p->bits == NULL || p->before == NULL) {
+        return err_set(e, ERR_NOMEM, "no memory to merge %u blocks", w->job->in_n);
+    }
+    if (!place_mark(w->job->in[in], p)) {
+        place_release(w, p);
+        return true;
+    }
+    uint32_t n = 0;
+    for (size_t i = 0; i < place_words(w); i++) {
+        p->before[i] = n;
+        n += (uint32_t)__builtin_popcountll(p->bits[i]);
+    }
+    ASSERT(n == block_columns(w->job->in[in]));
+    block_cool(w->job->in[in]);
+    return true;
+}
+
+bool merge_places_new(struct merge_work *w, struct err *e)
+{
+    w->places = mem_take(w->job->mem, w->job->in_n * sizeof *w->places);
+    if (w->places == NULL) {
+        return err_set(e, ERR_NOMEM, "no memory to merge %u blocks", w->job->in_n);
+    }
+    for (uint32_t i = 0; i < w->job->in_n; i++) {
+        if (!place_init(w, i, e)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void merge_places_free(struct merge_work *w)
+{
+    for (uint32_t i = 0; w->places != NULL && i < w->job->in_n; i++) {
+        place_release(w, &w->places[i]);
+    }
+    mem_give(w->job->mem, w->places, w->places != NULL ? w->job->in_n * sizeof *w->places : 0);
+    w->places = NULL;
+}
+
+uint32_t merge_place_find(struct merge_work *w, uint32_t in, uint32_t ref, uint32_t *first)
+{
+    struct merge_place *p = &w->places[in];
+    if (p->bits == NULL) {
+        uint32_t n = block_find(w->job->in[in], ref, p->hint, first);
+        p->hint = *first;
+        return n;
+    }
+    uint64_t word = p->bits[ref / 64];
+    uint64_t bit = 1ULL << (ref % 64);
+    *first = p->before[ref / 64] + (uint32_t)__builtin_popcountll(word & (bit - 1));
+    return (word & bit) != 0 ? 1 : 0;
+}
+
 /* --- sources ---------------------------------------------------------------------------------- */
 
 static int by_time(const void *a, const void *b)
@@ -111,8 +205,7 @@ bool merge_member_start(struct merge_member *s, struct merge_work *w, uint32_t r
     bool sorted = true;
     for (uint32_t i = 0; i < j->in_n; i++) {
         uint32_t first = 0;
-        uint32_t n = block_find(j->in[i], ref, w->hints[i], &first);
-        w->hints[i] = first;
+        uint32_t n = merge_place_find(w, i, ref, &first);
         void *p = s->sources;
         if (!mem_array_grow(j->mem, &p, &s->sources_cap, s->sources_n + n, COLUMNS_MAX,
                             sizeof *s->sources)) {
@@ -120,10 +213,10 @@ bool merge_member_start(struct merge_member *s, struct merge_work *w, uint32_t r
         }
         s->sources = p;
         for (uint32_t k = 0; k < n; k++) {
-            struct block_entry x;
-            block_entry(j->in[i], first + k, &x);
+            /* Not by block_entry, which looks at the list of ids. */
+            struct block_times t = block_times_at(j->in[i], block_tim_at(j->in[i], first + k));
             struct merge_source *to = &s->sources[s->sources_n++];
-            *to = (struct merge_source){i, first + k, x.n, x.min_ms, x.max_ms};
+            *to = (struct merge_source){i, first + k, t.n, t.min_ms, t.max_ms};
             sorted = sorted && (s->sources_n == 1 || by_time(to - 1, to) < 0);
         }
     }
@@ -162,19 +255,20 @@ static bool source_read(struct merge_member *s, struct merge_work *w, const stru
 {
     struct block *b = w->job->in[x->in];
     struct mem *m = w->job->mem;
-    struct block_entry entry;
+    unsigned flags = b->flags != NULL ? b->flags[x->col] : 0;
+    bool has_h = (flags & BLOCK_HAS_HISTS) != 0;
+    bool has_st = (flags & BLOCK_HAS_ST) != 0;
     const int64_t *t = NULL;
     uint32_t at = c->n;
-    block_entry(b, x->col, &entry);
-    if (!cols_kinds(c, m, entry.has_nhists, entry.has_st, e) || !cols_room(c, m, at + x->n, e)) {
+    if (!cols_kinds(c, m, has_h, has_st, e) || !cols_room(c, m, at + x->n, e)) {
         return false;
     }
     struct nhist **h = c->has_h ? c->h + at : NULL;
     int64_t *st = c->has_st ? c->st + at : NULL;
-    if (h != NULL && !entry.has_nhists) {
+    if (h != NULL && !has_h) {
         memset(h, 0, x->n * sizeof(struct nhist *));
     }
-    if (st != NULL && !entry.has_st) {
+    if (st != NULL && !has_st) {
         memset(st, 0, x->n * sizeof *st);
     }
     struct err damage = {0};

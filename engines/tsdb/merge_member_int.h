@@ -22,6 +22,15 @@ struct merge_source {
     int64_t min_ms, max_ms;
 };
 
+/* Where an input has the column of a series, without looking at its list of ids: writing order jumps
+ * about in that, so all of it would be in memory, and every look a miss of the cache. A bit for each
+ * id, and the number of bits before each word. */
+struct merge_place {
+    uint64_t *bits;   /* NULL: few ids, or several columns of one; block_find knows */
+    uint32_t *before; /* same length */
+    uint32_t hint;    /* last answer of block_find */
+};
+
 /* thread: one */
 struct merge_member {
     uint32_t ref;
@@ -37,10 +46,17 @@ struct merge_member {
 struct merge_work {
     const struct merge_job *job;
     struct block_cursor **cursors; /* one for each input */
-    uint32_t *hints;               /* last answers of block_find */
+    struct merge_place *places;    /* one for each input */
+    uint32_t refs_end;             /* ids in the inputs are below this */
     struct merge_cols one, two;    /* a column that overlaps, and the mix */
     uint64_t damaged, dropped;
 };
+
+/* Looks at all ids of all inputs once. */
+MUST_USE bool merge_places_new(struct merge_work *w, struct err *e);
+void merge_places_free(struct merge_work *w);
+/* Columns of the series in an input: first index and count; 0 when absent. */
+uint32_t merge_place_find(struct merge_work *w, uint32_t in, uint32_t ref, uint32_t *first);
 
 void merge_member_init(struct merge_member *s, struct mem *m);
 void merge_member_release(struct merge_member *s, struct mem *m);

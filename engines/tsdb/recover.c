@@ -207,7 +207,7 @@ static bool replay_run(struct replay *r, const struct log_run *run, struct err *
 {
     struct tsdb *db = r->db;
     struct gen *g = db->active;
-    size_t pages = (size_t)run->n * GEN_SAMPLE_BYTES_MAX / (POOL_PAGE_BYTES - 4096) + 2;
+    size_t pages = gen_pages_of(gen_bytes_max(run->n, 1, run->st != NULL));
     if (!pool_reserve(&db->head->pool, pages) || g->pages_n + pages >= GEN_PAGES_MAX) {
         return nomem(e);
     }

@@ -52,6 +52,13 @@ void wal_taps_lose(struct wal *w, struct log_segment s)
 
 /* -- life -- */
 
+void tsdb_tap_bytes_max_set(struct tsdb *db, uint64_t bytes_max)
+{
+    pthread_mutex_lock(&db->wal->mu);
+    db->wal->tap_bytes_max = bytes_max;
+    pthread_mutex_unlock(&db->wal->mu);
+}
+
 /* Never 0, which stands for "from now on": the first segment has number 1. */
 static uint64_t end_of(struct tsdb *db)
 {

@@ -310,7 +310,13 @@ bool tsdb_series(struct tsdb *db, uint32_t source, struct labels ls, uint32_t *o
 
 bool tsdb_names_new(struct tsdb *db, size_t bytes_max, struct tsdb_names **out, struct err *e)
 {
-    return names_new_in(db->index, bytes_max, NULL, NULL, out, e);
+    uint64_t seed = 0;
+    int rc = db->os->random(db->os->ctx, &seed, sizeof seed);
+    if (rc != 0) {
+        *out = NULL;
+        return err_errno(e, rc, "cannot draw the seed of a cache of series names");
+    }
+    return names_new_in(db->index, seed, bytes_max, NULL, NULL, out, e);
 }
 
 /* -- statistics -- */
@@ -340,17 +346,11 @@ static void stats_of_views(struct tsdb *db, struct tsdb_stats *out)
 void tsdb_stats(struct tsdb *db, struct tsdb_stats *out)
 {
     struct tsdb_counters *k = &db->counters;
-    struct tsdb_config config;
-    tsdb_config_get(db, &config);
     *out = (struct tsdb_stats){.min_ms = INT64_MAX, .max_ms = INT64_MIN};
     out->series = index_count(db->index);
     out->index_bytes = index_bytes(db->index);
     out->label_pairs = index_pairs_count(db->index);
-    for (uint32_t i = 0; i < config.sources_max; i++) {
-        uint64_t refused = 0;
-        (void)index_source_series(db->index, i, &refused);
-        out->series_refused += refused;
-    }
+    out->series_refused = index_refused(db->index);
     out->samples = k->samples;
     out->histograms = k->histograms;
     out->exemplars = k->exemplars;

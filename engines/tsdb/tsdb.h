@@ -71,8 +71,8 @@ MUST_USE bool tsdb_series(struct tsdb *db, uint32_t source, struct labels ls, ui
                           struct err *e);
 
 /* Remembers the raw bytes in which a sender names a series (a protobuf label block, the text before
- * a value), so that the next time costs a hash and a comparison: verified byte for byte, a hash
- * alone would merge series. Bounded; forgets by itself when a series is dropped. One cache per
+ * a value), so that the next time costs two hashes: one that the caller brings and one with a secret
+ * seed, since a hash alone would merge series. Bounded; forgets by itself when a series is dropped. One cache per
  * source of bytes (door, scrape target). thread: the owner's. */
 struct tsdb_names;
 MUST_USE bool tsdb_names_new(struct tsdb *db, size_t bytes_max, struct tsdb_names **out,
@@ -112,7 +112,9 @@ struct tsdb_result {
 enum tsdb_flags {
     TSDB_ALL_OR_NOTHING = 1, /* one refused sample refuses the batch (remote write 1.0) */
     TSDB_NO_FUTURE_CHECK = 2,
-    TSDB_NO_SYNC = 4, /* the pillars' own tick series: logged, synced with the next group */
+    TSDB_NO_SYNC = 4,   /* logged, synced with the next group that syncs */
+    TSDB_SYNC_SOON = 8, /* nobody waits for it to be safe: syncs only when the last sync is about a
+                           second old. Several such sources share the syncs. */
 };
 
 /* bytes_max bounds the batch; NULL without memory. A batch is reused after tsdb_batch_reset. */
@@ -225,6 +227,8 @@ struct tsdb_tap;
 /* from: a position that was saved, 0 = only what is committed from now on. */
 MUST_USE bool tsdb_tap_open(struct tsdb *db, uint64_t from, struct tsdb_tap **out, struct err *e);
 void tsdb_tap_close(struct tsdb_tap *t);
+/* Another tsdb_config.tap_bytes_max, when who taps the log changes. thread: any. */
+void tsdb_tap_bytes_max_set(struct tsdb *db, uint64_t bytes_max);
 
 /* One sample, or one exemplar; valid during the call. */
 struct tsdb_tapped {

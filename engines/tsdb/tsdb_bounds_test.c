@@ -68,6 +68,38 @@ TEST(tsdb_refuses_when_the_head_is_full_and_blocks_cannot_be_written)
     store_release(&s);
 }
 
+/* Histograms that were taken back leave their bytes in the head, which then holds no sample. */
+TEST(tsdb_batches_that_are_refused_do_not_fill_the_head_for_good)
+{
+    struct store s;
+    struct err e = {.code = ERR_NONE};
+    struct tsdb_result r;
+    struct arena a;
+    store_init(&s, test_seed());
+    s.config.head_bytes_max = 1 << 20;
+    store_open_ok(&s);
+    assert_true(store_refs(&s, &e));
+    arena_init(&a, &s.mem, 1 << 20);
+    const struct nhist *h = testing_hist(1, &a);
+    for (uint32_t round = 0; round < 60; round++) {
+        tsdb_batch_reset(s.batch);
+        for (uint32_t i = 0; i < 1000; i++) {
+            assert_true(tsdb_batch_add_nhist(s.batch, s.ref[0], MODEL_T0 + i, 0, h, &e));
+        }
+        assert_true(tsdb_batch_add(s.batch, 999999, MODEL_T0, 1, &e)); /* nobody has this id */
+        assert_false(tsdb_commit_wait(s.db, s.batch, TSDB_ALL_OR_NOTHING, &r, &e));
+    }
+    assert_true(commit_one(&s, 0, MODEL_T0, 1, &r, &e));
+    assert_int_equal(r.samples, 1);
+    struct tsdb_stats st;
+    tsdb_stats(s.db, &st);
+    assert_true(st.head_bytes < 4 << 20);
+    assert_int_equal(st.head_samples, 1);
+    arena_release(&a);
+    store_close(&s);
+    store_release(&s);
+}
+
 static uint32_t instances(struct store *s)
 {
     struct tsdb_view *v;

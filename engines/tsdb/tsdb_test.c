@@ -320,6 +320,33 @@ TEST(tsdb_one_process_has_a_store)
     end(&s);
 }
 
+static uint64_t syncs_of(struct store *s, unsigned flags, int64_t t, int64_t wait_ns)
+{
+    struct tsdb_stats before;
+    struct tsdb_stats after;
+    tsdb_stats(s->db, &before);
+    simos_clock_add(s->sim, wait_ns);
+    add(s, 0, t, 1);
+    (void)commit_ok(s, flags);
+    tsdb_stats(s->db, &after);
+    return after.log_syncs - before.log_syncs;
+}
+
+TEST(tsdb_who_wants_a_sync_soon_shares_those_of_others)
+{
+    struct store s;
+    begin(&s);
+    assert_int_equal(syncs_of(&s, TSDB_NO_SYNC, T0, 0), 0);
+    assert_int_equal(syncs_of(&s, TSDB_SYNC_SOON, T0 + 1, 0), 1); /* there was none */
+    assert_int_equal(syncs_of(&s, TSDB_SYNC_SOON, T0 + 2, 100 * NS_PER_MS), 0);
+    assert_int_equal(syncs_of(&s, TSDB_NO_SYNC, T0 + 3, NS_PER_S), 0);
+    assert_int_equal(syncs_of(&s, TSDB_SYNC_SOON, T0 + 4, 0), 1);
+    assert_int_equal(syncs_of(&s, 0, T0 + 5, 800 * NS_PER_MS), 1);
+    assert_int_equal(syncs_of(&s, TSDB_SYNC_SOON, T0 + 6, 800 * NS_PER_MS), 0);
+    assert_int_equal(syncs_of(&s, TSDB_SYNC_SOON, T0 + 7, 200 * NS_PER_MS), 1);
+    end(&s);
+}
+
 TEST(tsdb_sources_keep_their_limits_and_counts_over_a_restart)
 {
     struct store s;
@@ -345,6 +372,9 @@ TEST(tsdb_sources_keep_their_limits_and_counts_over_a_restart)
     uint64_t refused;
     assert_int_equal(tsdb_source_series(s.db, a, &refused), 2);
     assert_int_equal(refused, 1);
+    struct tsdb_stats stats;
+    tsdb_stats(s.db, &stats);
+    assert_int_equal(stats.series_refused, 1);
     store_close(&s);
     store_open_ok(&s);
     uint32_t again = tsdb_source(s.db, STR("job-a"), 2);

@@ -7,41 +7,20 @@
 /* What conf_read fills before the parts are taken over. */
 struct raw {
     struct forward_config out;
-    const struct yaml_node *headers, *basic_auth, *authorization, *tls, *queue, *metadata, *refused;
+    struct http_conf_raw http;
+    const struct yaml_node *headers, *queue, *metadata, *refused;
     struct str message;
-    bool accepted;
 };
-
-static bool read_node(const struct yaml_node *n, void *dst, struct arena *a, struct err *e)
-{
-    (void)a;
-    (void)e;
-    *(const struct yaml_node **)dst = n;
-    return true;
-}
-
-static bool refuse(const struct yaml_node *n, void *dst, struct arena *a, struct err *e)
-{
-    (void)dst;
-    (void)a;
-    return yaml_is_null(n) ||
-           err_at(e, ERR_INPUT, n->line, n->col, "%.*s is not supported here", STR_FMT(n->key));
-}
 
 static const struct conf_field fields[] = {
     CONF_STR(struct raw, out.url, "url", NULL, "where POST goes: http://host:port/api/v1/write"),
     CONF_STR(struct raw, out.name, "name", NULL, "of its series and of its file of positions"),
     CONF_DURATION(struct raw, out.timeout_ms, "remote_timeout", "30s", 100, 600000,
                   "of one request"),
-    CONF_CUSTOM(struct raw, headers, "headers", "headers to send: name and value", read_node),
+    CONF_CUSTOM(struct raw, headers, "headers", "headers to send: name and value", conf_node),
     CONF_CUSTOM(struct raw, out.relabel, "write_relabel_configs",
-                "rules that rewrite or drop series before they are sent", read_node),
-    CONF_CUSTOM(struct raw, basic_auth, "basic_auth", "username, password, password_file",
-                read_node),
-    CONF_CUSTOM(struct raw, authorization, "authorization",
-                "type (Bearer), credentials, credentials_file", read_node),
-    CONF_CUSTOM(struct raw, tls, "tls_config", "ca_file, cert_file, key_file, insecure_skip_verify",
-                read_node),
+                "rules that rewrite or drop series before they are sent", conf_node),
+    HTTP_CONF_ROWS(struct raw, http),
     CONF_BOOL(struct raw, out.exemplars, "send_exemplars", "false", "send exemplars too"),
     CONF_BOOL(struct raw, out.histograms, "send_native_histograms", "false",
               "send native histograms too; else they are counted as dropped"),
@@ -50,18 +29,13 @@ static const struct conf_field fields[] = {
     CONF_CUSTOM(struct raw, queue, "queue_config",
                 "capacity, min_shards, max_shards, max_samples_per_send, batch_send_deadline, "
                 "min_backoff, max_backoff, sample_age_limit, retry_on_http_429",
-                read_node),
+                conf_node),
     CONF_CUSTOM(struct raw, metadata, "metadata_config", "accepted; metadata is not sent",
-                read_node),
+                conf_node),
     CONF_BYTES(struct raw, out.log_bytes_max, "log_bytes_max", "4GiB", 1 << 20, 1024 * GIB,
                "log that may wait during an outage; above it the oldest is lost and counted"),
-    CONF_BOOL(struct raw, accepted, "follow_redirects", "true",
-              "accepted; redirects are not followed"),
-    CONF_BOOL(struct raw, accepted, "enable_http2", "true", "accepted"),
-    CONF_CUSTOM(struct raw, refused, "oauth2", "refused: use authorization", refuse),
-    CONF_CUSTOM(struct raw, refused, "sigv4", "refused", refuse),
-    CONF_CUSTOM(struct raw, refused, "azuread", "refused", refuse),
-    CONF_CUSTOM(struct raw, refused, "proxy_url", "refused", refuse),
+    CONF_CUSTOM(struct raw, refused, "sigv4", "refused", conf_refuse),
+    CONF_CUSTOM(struct raw, refused, "azuread", "refused", conf_refuse),
 };
 
 const struct conf_field *forward_config_fields(size_t *count)
@@ -70,111 +44,9 @@ const struct conf_field *forward_config_fields(size_t *count)
     return fields;
 }
 
-static bool no_memory(struct err *e)
-{
-    return err_set(e, ERR_LIMIT, "configuration needs more memory than it may have");
-}
-
 static bool given(const struct yaml_node *n)
 {
     return n && !yaml_is_null(n);
-}
-
-/* Relative paths begin in dir. */
-static bool join(const char *dir, struct str *path, struct arena *a, struct err *e)
-{
-    char text[PATH_BYTES_MAX];
-    if (path->n == 0 || path->p[0] == '/') {
-        return true;
-    }
-    const char *name = arena_cstr(a, *path);
-    if (!name || !path_join(text, sizeof text, dir, name, e)) {
-        return name ? false : no_memory(e);
-    }
-    *path = arena_str(a, str_from_c(text));
-    return path->p || no_memory(e);
-}
-
-static bool read_basic(const struct yaml_node *n, const char *dir, struct arena *a,
-                       struct forward_config *c, struct err *e)
-{
-    static const struct conf_field basic[] = {
-        CONF_STR(struct forward_config, username, "username", NULL, "user"),
-        CONF_STR(struct forward_config, password, "password", NULL, "password"),
-        CONF_STR(struct forward_config, password_file, "password_file", NULL,
-                 "file with the password"),
-    };
-    struct forward_config got = {.url = {NULL, 0}};
-    if (!given(n)) {
-        return true;
-    }
-    if (!conf_read(basic, ARRAY_LEN(basic), n, &got, a, e)) {
-        return false;
-    }
-    if (got.username.n == 0 || (got.password.n > 0 && got.password_file.n > 0)) {
-        return err_at(e, ERR_INPUT, n->line, n->col,
-                      "expected username and one of password, password_file");
-    }
-    c->username = got.username;
-    c->password = got.password;
-    c->password_file = got.password_file;
-    return join(dir, &c->password_file, a, e);
-}
-
-static bool read_authorization(const struct yaml_node *n, const char *dir, struct arena *a,
-                               struct forward_config *c, struct err *e)
-{
-    static const struct conf_field auth[] = {
-        CONF_STR(struct forward_config, auth_type, "type", "Bearer", "first word of the header"),
-        CONF_STR(struct forward_config, credentials, "credentials", NULL, "second word"),
-        CONF_STR(struct forward_config, credentials_file, "credentials_file", NULL,
-                 "file with it, read before each round"),
-    };
-    struct forward_config got = {.url = {NULL, 0}};
-    if (!given(n)) {
-        return true;
-    }
-    if (c->username.n > 0) {
-        return err_at(e, ERR_INPUT, n->line, n->col,
-                      "expected only one of basic_auth and authorization");
-    }
-    if (!conf_read(auth, ARRAY_LEN(auth), n, &got, a, e)) {
-        return false;
-    }
-    if (got.credentials.n > 0 && got.credentials_file.n > 0) {
-        return err_at(e, ERR_INPUT, n->line, n->col,
-                      "expected only one of credentials and credentials_file");
-    }
-    c->auth_type = got.auth_type;
-    c->credentials = got.credentials;
-    c->credentials_file = got.credentials_file;
-    return join(dir, &c->credentials_file, a, e);
-}
-
-static bool read_tls(const struct yaml_node *n, const char *dir, struct arena *a,
-                     struct forward_config *c, struct err *e)
-{
-    static const struct conf_field tls[] = {
-        CONF_STR(struct forward_config, ca_file, "ca_file", NULL, "certificates to trust"),
-        CONF_STR(struct forward_config, cert_file, "cert_file", NULL, "our certificate"),
-        CONF_STR(struct forward_config, key_file, "key_file", NULL, "its key"),
-        CONF_BOOL(struct forward_config, insecure_skip_verify, "insecure_skip_verify", "false",
-                  "do not check the other side's certificate"),
-        CONF_CUSTOM(struct forward_config, relabel, "server_name", "refused", refuse),
-    };
-    struct forward_config got = {.url = {NULL, 0}};
-    if (!given(n)) {
-        return true;
-    }
-    if (!conf_read(tls, ARRAY_LEN(tls), n, &got, a, e)) {
-        return false;
-    }
-    c->ca_file = got.ca_file;
-    c->cert_file = got.cert_file;
-    c->key_file = got.key_file;
-    c->insecure_skip_verify = got.insecure_skip_verify;
-    return join(dir, &c->ca_file, a, e) && join(dir, &c->cert_file, a, e) &&
-           join(dir, &c->key_file, a, e);
 }
 
 struct queue {
@@ -255,7 +127,7 @@ static bool read_headers(const struct yaml_node *n, struct arena *a, struct forw
     }
     c->headers = ARENA_ARRAY(a, struct forward_header, n->children_count + 1);
     if (!c->headers) {
-        return no_memory(e);
+        return conf_no_memory(e);
     }
     for (const struct yaml_node *h = n->first; h; h = h->next) {
         if (h->kind != YAML_SCALAR || !header_ok(h->key, h->text)) {
@@ -281,7 +153,7 @@ static bool name_set(struct forward_config *c, struct arena *a, struct err *e)
     }
     c->name = arena_str(a, str_sub(from, 0, 100));
     if (!c->name.p) {
-        return no_memory(e);
+        return conf_no_memory(e);
     }
     char *p = arena_cstr(a, c->name);
     for (size_t i = 0; p && i < c->name.n; i++) {
@@ -290,7 +162,7 @@ static bool name_set(struct forward_config *c, struct arena *a, struct err *e)
         p[i] = ok ? p[i] : '_';
     }
     c->name.p = p;
-    return p || no_memory(e);
+    return p || conf_no_memory(e);
 }
 
 static bool read_entry(const struct yaml_node *n, const char *dir, struct arena *a,
@@ -313,8 +185,8 @@ static bool read_entry(const struct yaml_node *n, const char *dir, struct arena 
                       "io.prometheus.write.v2.Request, found \"%.*s\"",
                       STR_FMT(r.message));
     }
-    return read_headers(r.headers, a, c, e) && read_basic(r.basic_auth, dir, a, c, e) &&
-           read_authorization(r.authorization, dir, a, c, e) && read_tls(r.tls, dir, a, c, e) &&
+    return read_headers(r.headers, a, c, e) &&
+           http_conf_read(&r.http, n, dir, HTTP_CONF_SEND, a, &c->http, e) &&
            read_queue(r.queue, a, c, e) && name_set(c, a, e);
 }
 
@@ -332,7 +204,7 @@ bool forward_config_read(const struct yaml_node *list, const char *dir, struct a
     }
     *out = ARENA_ARRAY(a, struct forward_config, list->children_count + 1);
     if (!*out) {
-        return no_memory(e);
+        return conf_no_memory(e);
     }
     for (const struct yaml_node *i = list->first; i; i = i->next) {
         struct forward_config *c = &(*out)[*n];

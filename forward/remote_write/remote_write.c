@@ -66,15 +66,15 @@ bool forward_auth(const struct forward_config *c, const struct os *os, char *out
     buf_init(&line, &m, cap - 1);
     bool ok = true;
     out[0] = 0;
-    if (c->username.n > 0) {
-        buf_str_add(&plain, c->username);
+    if (c->http.username.n > 0) {
+        buf_str_add(&plain, c->http.username);
         buf_char(&plain, ':');
-        ok = secret(c->password, c->password_file, os, &m, &plain, e);
+        ok = secret(c->http.password, c->http.password_file, os, &m, &plain, e);
         BUF_LIT(&line, "Authorization: Basic ");
         base64(&line, buf_str(&plain));
-    } else if (c->auth_type.n > 0) {
-        buf_fmt(&line, "Authorization: %.*s ", STR_FMT(c->auth_type));
-        ok = secret(c->credentials, c->credentials_file, os, &m, &line, e);
+    } else if (c->http.auth_type.n > 0) {
+        buf_fmt(&line, "Authorization: %.*s ", STR_FMT(c->http.auth_type));
+        ok = secret(c->http.credentials, c->http.credentials_file, os, &m, &line, e);
     }
     ok = ok && buf_ok(&plain, e) && buf_ok(&line, e);
     if (ok && line.n > 0) {
@@ -99,13 +99,14 @@ static bool client_new(struct forward_worker *w, struct err *e)
     struct arena a;
     arena_init(&a, &w->mem, 8192);
     const struct http_client_tls tls = {
-        .ca_file = c->ca_file.n ? arena_cstr(&a, c->ca_file) : NULL,
-        .cert_file = c->cert_file.n ? arena_cstr(&a, c->cert_file) : NULL,
-        .key_file = c->key_file.n ? arena_cstr(&a, c->key_file) : NULL,
-        .insecure_skip_verify = c->insecure_skip_verify,
+        .ca_file = c->http.tls.ca_file.n ? arena_cstr(&a, c->http.tls.ca_file) : NULL,
+        .cert_file = c->http.tls.cert_file.n ? arena_cstr(&a, c->http.tls.cert_file) : NULL,
+        .key_file = c->http.tls.key_file.n ? arena_cstr(&a, c->http.tls.key_file) : NULL,
+        .insecure_skip_verify = c->http.tls.insecure_skip_verify,
     };
-    const bool copied = (!c->ca_file.n || tls.ca_file) && (!c->cert_file.n || tls.cert_file) &&
-                        (!c->key_file.n || tls.key_file);
+    const bool copied = (!c->http.tls.ca_file.n || tls.ca_file) &&
+                        (!c->http.tls.cert_file.n || tls.cert_file) &&
+                        (!c->http.tls.key_file.n || tls.key_file);
     const bool ok = (copied || err_set(e, ERR_NOMEM, "no memory for a client")) &&
                     http_client_tls_set(w->client, &tls, e);
     arena_release(&a);

@@ -20,8 +20,8 @@
 #ifndef FORWARD_REMOTE_WRITE_REMOTE_WRITE_H
 #define FORWARD_REMOTE_WRITE_REMOTE_WRITE_H
 
-#include "codec/conf.h"
 #include "codec/expo.h"
+#include "codec/http_conf.h"
 #include "codec/labels.h"
 #include "engines/tsdb/tsdb.h"
 
@@ -38,10 +38,7 @@ struct forward_config {
     uint32_t headers_n;
     /* write_relabel_configs, for whoever makes forward_relabel; NULL = none */
     const struct yaml_node *relabel;
-    struct str username, password, password_file;        /* username: basic_auth is given */
-    struct str auth_type, credentials, credentials_file; /* auth_type: authorization is given */
-    struct str ca_file, cert_file, key_file;
-    bool insecure_skip_verify;
+    struct http_conf http; /* what net/http_client.h can do of it */
     bool exemplars, histograms, version_2;
     int64_t capacity, shards_min, shards_max, samples_max; /* of a request */
     int64_t deadline_ms, backoff_min_ms, backoff_max_ms, age_limit_ms;

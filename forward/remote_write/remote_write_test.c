@@ -658,7 +658,7 @@ TEST(wrong_configurations_are_refused)
     assert_non_null(c);
     assert_int_equal(n, 2);
     assert_str(c[1].name, STR("h_1_w"));
-    assert_str(c[1].ca_file, STR("/etc/ca.pem"));
+    assert_str(c[1].http.tls.ca_file, STR("/etc/ca.pem"));
     assert_int_equal(c[1].timeout_ms, 30000);
     assert_int_equal(c[1].samples_max, 2000);
     world_close(&w);

@@ -1,25 +1,24 @@
 /* POST /v1/metrics over HTTP.
  *
  *     pieces --gzip--> bytes --otlp_decode--> batch --tsdb_commit--> (committer) --> answer
+ *                       JSON --otlp_json_to_pb--^
  *
- * States are kept in a free list with their memory: at most requests_max of them. Answers are
- * protobuf: ExportMetricsServiceResponse {1 partial_success {1 rejected data points, 2
- * message}}, or
+ * States are those of ingest/door. Answers are in the language of the request:
+ * ExportMetricsServiceResponse {1 partial_success {1 rejected data points, 2 message}}, or
  * google.rpc.Status {2 message} with 4xx and 5xx. Source: the OTLP specification, "OTLP/HTTP". */
 #include "ingest/otlp/decode_int.h"
 
 #include "codec/unpack.h"
+#include "ingest/door/door.h"
+#include "ingest/otlp/json_int.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
-#include <stdio.h>
 
 #define KIB 1024.0
 #define MIB (1024.0 * 1024.0)
 
 /* Memory a state may take: bytes, batch and what is decoded for it. */
 #define STATE_FACTOR     8
-#define KEEP_BYTES_MAX   (4U << 20) /* a larger buffer is given back after its request */
 #define DECODE_BYTES_MAX (64U << 20)
 #define TEXT_BYTES_MAX   (64U << 10)
 
@@ -29,35 +28,26 @@ static const char *const result_texts[RESULTS] = {"stored", "partly_stored", "ma
                                                   "media_type", "busy"};
 static const char *const drop_texts[OTLP_DROPS] = {"delta", "labels", "series_limit", "histogram",
                                                    "kind"};
-static const char *const refusal_texts[TSDB_REFUSALS] = {
-    "out_of_order", "duplicate", "too_old", "too_new", "series_gone", "head_full"};
 
-/* One request. Engine lifetime, kept in a free list. */
+enum media { MEDIA_PROTOBUF, MEDIA_JSON, MEDIA_OTHER };
+
+/* One request. */
 struct state {
-    struct otlp *door;
-    struct state *next;
-    struct http_request *http; /* valid from end to the answer */
-    struct mem mem;
-    struct unpack *unpack; /* of the request; NULL before the first piece */
-    struct buf bytes, text;
-    struct arena arena;
-    struct tsdb_batch *batch;
+    struct door_request rq; /* first */
+    struct unpack *unpack;  /* of the request; NULL before the first piece */
+    struct buf message;     /* protobuf of a request in JSON */
+    struct buf text;
     struct otlp_decoder decoder;
     enum unpack_kind kind;
-    bool kind_known, protobuf;
+    enum media media;
+    bool kind_known;
 };
 
 struct otlp {
+    struct door door; /* first: a request leads back here */
     const struct otlp_config *config;
     struct otlp_naming naming;
-    struct tsdb *db;
-    struct mem *mem; /* lock: mu */
-    uint32_t source;
-    pthread_mutex_t mu;
-    struct state *free_list; /* lock: mu */
-    int64_t made, in_use;    /* lock: mu */
-    atomic_uint_fast64_t requests[RESULTS], dropped[OTLP_DROPS], refused[TSDB_REFUSALS], points,
-        samples, histograms, exemplars, body_bytes;
+    atomic_uint_fast64_t requests[RESULTS], dropped[OTLP_DROPS], points;
 };
 
 static const struct conf_field fields[] = {
@@ -114,139 +104,118 @@ bool otlp_config_check(const struct otlp_config *c, struct err *e)
 
 /* -- States. -- */
 
-static void state_free(struct state *s)
+static struct otlp *owner(const struct state *s)
 {
-    struct otlp *o = s->door;
-    unpack_free(s->unpack);
-    buf_release(&s->bytes);
-    buf_release(&s->text);
-    arena_release(&s->arena);
-    tsdb_batch_free(s->batch);
-    ASSERT(s->mem.bytes == 0);
-    mem_give(o->mem, s, sizeof *s);
+    return (struct otlp *)(void *)s->rq.door;
 }
 
-static struct state *state_new(struct otlp *o)
+static void state_init(struct door_request *rq)
 {
-    struct state *s = mem_take(o->mem, sizeof *s);
-    if (!s) {
-        return NULL;
-    }
-    const size_t bytes_max = (size_t)o->config->unpacked_bytes_max;
-    s->door = o;
-    mem_init(&s->mem, bytes_max * STATE_FACTOR + DECODE_BYTES_MAX);
-    s->mem.allow = o->mem->allow; /* tests make these fail too */
-    s->mem.allow_ctx = o->mem->allow_ctx;
-    buf_init(&s->bytes, &s->mem, bytes_max);
-    buf_init(&s->text, &s->mem, TEXT_BYTES_MAX);
-    arena_init(&s->arena, &s->mem, DECODE_BYTES_MAX + bytes_max * 2);
-    s->batch = tsdb_batch_new(&s->mem, bytes_max * 4);
-    if (!s->batch) {
-        state_free(s);
-        return NULL;
-    }
+    struct state *s = (struct state *)(void *)rq;
+    struct otlp *o = owner(s);
+    buf_init(&s->message, &rq->mem, (size_t)o->config->unpacked_bytes_max);
+    buf_init(&s->text, &rq->mem, TEXT_BYTES_MAX);
     s->decoder = (struct otlp_decoder){.config = o->config,
                                        .naming = o->naming,
-                                       .db = o->db,
-                                       .batch = s->batch,
-                                       .arena = &s->arena,
+                                       .db = o->door.o.db,
+                                       .batch = rq->batch,
+                                       .arena = &rq->arena,
                                        .text = &s->text,
-                                       .source = o->source};
-    return s;
+                                       .source = o->door.source};
 }
 
-static void *door_begin(void *app, struct http_request *http)
+static void state_reset(struct door_request *rq)
+{
+    struct state *s = (struct state *)(void *)rq;
+    unpack_free(s->unpack);
+    s->unpack = NULL;
+    door_trim(&s->message);
+}
+
+static void state_release(struct door_request *rq)
+{
+    struct state *s = (struct state *)(void *)rq;
+    unpack_free(s->unpack);
+    buf_release(&s->message);
+    buf_release(&s->text);
+}
+
+static const struct door_protocol protocol = {
+    .state_bytes = sizeof(struct state),
+    .init = state_init,
+    .reset = state_reset,
+    .release = state_release,
+};
+
+static enum media media_of(struct http_request *http)
+{
+    const struct str type = str_trim(str_cut(http_header(http, "Content-Type"), ';').head);
+    return str_eq_nocase(type, STR("application/x-protobuf")) ? MEDIA_PROTOBUF
+           : str_eq_nocase(type, STR("application/json"))     ? MEDIA_JSON
+                                                              : MEDIA_OTHER;
+}
+
+static void *begin(void *app, struct http_request *http)
 {
     struct otlp *o = app;
-    pthread_mutex_lock(&o->mu);
-    struct state *s = o->free_list;
+    struct state *s = (struct state *)(void *)door_take(&o->door);
     if (s) {
-        o->free_list = s->next;
-    } else if (o->made < o->config->requests_max) {
-        s = state_new(o);
-        o->made += s ? 1 : 0;
-    }
-    o->in_use += s ? 1 : 0;
-    pthread_mutex_unlock(&o->mu);
-    if (s) {
-        const struct str type = str_cut(http_header(http, "Content-Type"), ';').head;
-        s->protobuf = str_eq_nocase(str_trim(type), STR("application/x-protobuf"));
+        s->media = media_of(http);
         s->kind_known = unpack_kind_parse(http_header(http, "Content-Encoding"), &s->kind);
     }
     return s;
 }
 
-static void state_give(struct state *s)
-{
-    struct otlp *o = s->door;
-    unpack_free(s->unpack);
-    s->unpack = NULL;
-    if (s->bytes.cap > KEEP_BYTES_MAX) {
-        buf_release(&s->bytes);
-        buf_init(&s->bytes, &s->mem, (size_t)o->config->unpacked_bytes_max);
-    }
-    buf_reset(&s->bytes);
-    arena_reset(&s->arena);
-    tsdb_batch_reset(s->batch);
-    s->http = NULL;
-    pthread_mutex_lock(&o->mu);
-    s->next = o->free_list;
-    o->free_list = s;
-    o->in_use--;
-    pthread_mutex_unlock(&o->mu);
-}
-
 /* -- Answers. -- */
 
-static void answer_err(struct http_request *http, int status, const struct err *e)
+static const char *media_type(enum media m)
 {
-    static const char *const later[] = {"Retry-After", "1", NULL};
+    return m == MEDIA_JSON ? "application/json" : "application/x-protobuf";
+}
+
+static void answer_err(struct http_request *http, enum media media, int status, const struct err *e)
+{
     struct mem m;
     struct buf b;
     char text[sizeof e->msg + 64];
     mem_init(&m, 4096);
     buf_init(&b, &m, 4096);
     err_format(e, text, sizeof text);
-    pb_put_bytes(&b, 2, str_from_c(text));
-    http_respond(http, status, "application/x-protobuf", &b, status == 503 ? later : NULL);
-}
-
-static int status_of(const struct err *e)
-{
-    return e->code == ERR_LIMIT ? 413 : e->code == ERR_INPUT ? 400 : 503;
+    if (media == MEDIA_JSON) {
+        BUF_LIT(&b, "{\"message\":");
+        buf_json_str(&b, str_from_c(text));
+        BUF_LIT(&b, "}");
+    } else {
+        pb_put_bytes(&b, 2, str_from_c(text));
+    }
+    http_respond(http, status, media_type(media), &b, door_headers(status));
 }
 
 static void refuse(struct state *s, enum result r, int status, const struct err *e)
 {
-    atomic_fetch_add(&s->door->requests[r], 1);
-    answer_err(s->http, status, e);
-    state_give(s);
+    atomic_fetch_add(&owner(s)->requests[r], 1);
+    answer_err(s->rq.http, s->media, status, e);
+    door_give(&s->rq);
 }
 
-static const char *refusal_message(enum tsdb_refusal why)
+/* ExportMetricsServiceResponse; empty when nothing was rejected. */
+static void response_put(struct buf *b, enum media media, uint64_t rejected, const char *why)
 {
-    switch (why) {
-    case TSDB_OUT_OF_ORDER: return "out of order sample";
-    case TSDB_DUPLICATE: return "duplicate sample for timestamp";
-    case TSDB_TOO_OLD: return "sample is older than retention";
-    case TSDB_TOO_NEW: return "sample is too far in the future";
-    case TSDB_GONE: return "series was dropped, send again";
-    case TSDB_HEAD_FULL: return "memory of recent samples is full";
+    if (media == MEDIA_JSON) {
+        BUF_LIT(b, "{");
+        if (rejected > 0) {
+            buf_fmt(b, "\"partialSuccess\":{\"rejectedDataPoints\":\"%llu\",\"errorMessage\":",
+                    (unsigned long long)rejected);
+            buf_json_str(b, str_from_c(why));
+            BUF_LIT(b, "}");
+        }
+        BUF_LIT(b, "}");
+    } else if (rejected > 0) {
+        const size_t mark = pb_begin(b, 1);
+        pb_put_varint(b, 1, rejected);
+        pb_put_bytes(b, 2, str_from_c(why));
+        pb_end(b, mark);
     }
-    return "refused";
-}
-
-static uint64_t note_result(struct otlp *o, const struct tsdb_result *r)
-{
-    uint64_t refused = 0;
-    atomic_fetch_add(&o->samples, r->samples);
-    atomic_fetch_add(&o->histograms, r->histograms);
-    atomic_fetch_add(&o->exemplars, r->exemplars);
-    for (int i = 0; i < TSDB_REFUSALS; i++) {
-        atomic_fetch_add(&o->refused[i], r->refused[i]);
-        refused += r->refused[i];
-    }
-    return refused;
 }
 
 /* thread: committer */
@@ -259,8 +228,9 @@ static void committed(void *ctx, const struct tsdb_result *r, const struct err *
     }
     struct mem m;
     struct buf b;
-    const uint64_t refused = note_result(s->door, r);
+    const uint64_t refused = door_refused(r);
     uint64_t rejected = 0;
+    door_count(s->rq.door, r);
     mem_init(&m, 4096);
     buf_init(&b, &m, 4096);
     for (int i = 0; i < OTLP_DROPS; i++) {
@@ -268,17 +238,12 @@ static void committed(void *ctx, const struct tsdb_result *r, const struct err *
     }
     /* A point of a histogram is several samples: no more points can be rejected than there were. */
     rejected = rejected + refused < s->decoder.points ? rejected + refused : s->decoder.points;
-    if (rejected > 0) {
-        const char *why = s->decoder.first.code != ERR_NONE ? s->decoder.first.msg
-                                                            : refusal_message(r->first_why);
-        const size_t mark = pb_begin(&b, 1);
-        pb_put_varint(&b, 1, rejected);
-        pb_put_bytes(&b, 2, str_from_c(why));
-        pb_end(&b, mark);
-    }
-    atomic_fetch_add(&s->door->requests[rejected > 0 ? RESULT_PARTLY : RESULT_STORED], 1);
-    http_respond(s->http, 200, "application/x-protobuf", &b, NULL);
-    state_give(s);
+    response_put(&b, s->media, rejected,
+                 s->decoder.first.code != ERR_NONE ? s->decoder.first.msg
+                                                   : door_refusal_text(r->first_why));
+    atomic_fetch_add(&owner(s)->requests[rejected > 0 ? RESULT_PARTLY : RESULT_STORED], 1);
+    http_respond(s->rq.http, 200, media_type(s->media), &b, NULL);
+    door_give(&s->rq);
 }
 
 /* -- Receiving. -- */
@@ -286,27 +251,43 @@ static void committed(void *ctx, const struct tsdb_result *r, const struct err *
 static bool take(void *ctx, struct str piece, struct err *e)
 {
     struct state *s = ctx;
-    buf_str_add(&s->bytes, piece);
-    return buf_ok(&s->bytes, e);
+    buf_str_add(&s->rq.bytes, piece);
+    return buf_ok(&s->rq.bytes, e);
 }
 
-static bool door_data(void *state, struct str piece, struct err *e)
+static bool data(void *state, struct str piece, struct err *e)
 {
     struct state *s = state;
     if (!s) {
-        return err_set(e, ERR_BUSY, "too many requests at once, send it again later");
+        return door_busy(e);
     }
-    atomic_fetch_add(&s->door->body_bytes, piece.n);
+    atomic_fetch_add(&s->rq.door->body_bytes, piece.n);
     if (!s->kind_known) {
         return true; /* read over, and refused at the end */
     }
     if (!s->unpack) {
-        s->unpack = unpack_new(&s->mem, s->kind, s->door->config->unpacked_bytes_max);
+        s->unpack = unpack_new(&s->rq.mem, s->kind, owner(s)->config->unpacked_bytes_max);
         if (!s->unpack) {
             return err_set(e, ERR_NOMEM, "no memory for a request");
         }
     }
     return unpack_feed(s->unpack, piece, take, s, e);
+}
+
+/* The request as protobuf. */
+static bool message_of(struct state *s, struct str *out, struct err *e)
+{
+    *out = buf_str(&s->rq.bytes);
+    if (s->media != MEDIA_JSON) {
+        return true;
+    }
+    struct mem parsing;
+    mem_init(&parsing, OTLP_JSON_MEM_BYTES);
+    parsing.allow = s->rq.mem.allow; /* tests make it fail too */
+    parsing.allow_ctx = s->rq.mem.allow_ctx;
+    const bool ok = otlp_json_to_pb(*out, &parsing, &s->message, e);
+    *out = buf_str(&s->message);
+    return ok;
 }
 
 static bool decode(struct state *s, struct err *e)
@@ -318,51 +299,45 @@ static bool decode(struct state *s, struct err *e)
     if (s->unpack && !unpack_finish(s->unpack, e)) {
         return false;
     }
-    if (!otlp_decode(d, buf_str(&s->bytes), e)) {
+    struct str message;
+    if (!message_of(s, &message, e) || !otlp_decode(d, message, e)) {
         return false;
     }
-    atomic_fetch_add(&s->door->points, d->points);
+    atomic_fetch_add(&owner(s)->points, d->points);
     for (int i = 0; i < OTLP_DROPS; i++) {
-        atomic_fetch_add(&s->door->dropped[i], d->dropped[i]);
+        atomic_fetch_add(&owner(s)->dropped[i], d->dropped[i]);
     }
     return true;
 }
 
-static void door_end(void *app, void *state, struct http_request *http, const struct err *failed)
+static void end(void *app, void *state, struct http_request *http, const struct err *failed)
 {
     struct otlp *o = app;
     struct state *s = state;
     struct err e = {0};
     if (!s) {
         atomic_fetch_add(&o->requests[RESULT_BUSY], 1);
-        err_set(&e, ERR_BUSY, "too many requests at once, send it again later");
-        answer_err(http, 503, &e);
+        door_busy(&e);
+        answer_err(http, media_of(http), 503, &e);
         return;
     }
-    s->http = http;
-    if (!s->protobuf || !s->kind_known) {
+    s->rq.http = http;
+    if (s->media == MEDIA_OTHER || !s->kind_known) {
         err_set(&e, ERR_INPUT, "expected %s",
-                s->protobuf ? "Content-Encoding gzip, zstd or none"
-                            : "Content-Type application/x-protobuf");
+                s->media != MEDIA_OTHER
+                    ? "Content-Encoding gzip, zstd or none"
+                    : "Content-Type application/x-protobuf or application/json");
         refuse(s, RESULT_MEDIA, 415, &e);
         return;
     }
     if (failed || !decode(s, &e)) {
         const struct err *why = failed ? failed : &e;
-        const int status = status_of(why);
+        const int status = door_status(why);
         refuse(s, status == 503 ? RESULT_BUSY : RESULT_MALFORMED, status, why);
         return;
     }
-    if (!tsdb_commit(o->db, s->batch, 0, committed, s, &e)) {
+    if (!tsdb_commit(o->door.o.db, s->rq.batch, 0, committed, s, &e)) {
         refuse(s, RESULT_BUSY, 503, &e);
-    }
-}
-
-static void door_abort(void *app, void *state)
-{
-    (void)app;
-    if (state) {
-        state_give(state);
     }
 }
 
@@ -373,11 +348,11 @@ struct http_route otlp_route(struct otlp *o, unsigned i)
     return (struct http_route){
         .method = "POST",
         .path = paths[i],
-        .help = "OpenTelemetry metrics (OTLP, protobuf)",
+        .help = "OpenTelemetry metrics (OTLP; protobuf or JSON)",
         .body_bytes_max = o->config->body_bytes_max,
-        .begin = door_begin,
-        .data = door_data,
-        .end = door_end,
+        .begin = begin,
+        .data = data,
+        .end = end,
         .abort = door_abort,
         .app = o,
     };
@@ -396,12 +371,21 @@ bool otlp_new(const struct otlp_config *c, struct tsdb *db, struct mem *m, struc
     if (!o) {
         return err_set(e, ERR_NOMEM, "no memory for the OTLP door");
     }
+    const size_t bytes_max = (size_t)c->unpacked_bytes_max;
+    const struct door_options options = {.protocol = &protocol,
+                                         .db = db,
+                                         .mem = m,
+                                         .source = STR("otlp"),
+                                         .series_max = c->series_max,
+                                         .requests_max = c->requests_max,
+                                         .bytes_max = bytes_max,
+                                         .mem_bytes_max =
+                                             bytes_max * STATE_FACTOR + DECODE_BYTES_MAX,
+                                         .arena_bytes_max = DECODE_BYTES_MAX + bytes_max * 2,
+                                         .batch_bytes_max = bytes_max * 4};
     o->config = c;
     o->naming = how;
-    o->db = db;
-    o->mem = m;
-    o->source = tsdb_source(db, STR("otlp"), (uint32_t)c->series_max);
-    pthread_mutex_init(&o->mu, NULL);
+    door_init(&o->door, &options);
     *out = o;
     return true;
 }
@@ -411,50 +395,27 @@ void otlp_free(struct otlp *o)
     if (!o) {
         return;
     }
-    ASSERT(o->in_use == 0);
-    while (o->free_list) {
-        struct state *s = o->free_list;
-        o->free_list = s->next;
-        state_free(s);
-    }
-    pthread_mutex_destroy(&o->mu);
-    mem_give(o->mem, o, sizeof *o);
-}
-
-static void publish_one(struct expo *x, struct str name, struct str unit, struct str help,
-                        atomic_uint_fast64_t *v)
-{
-    struct expo_family *f = expo_family(x, EXPO_COUNTER, name, unit, help);
-    expo_add(x, f, NULL, 0, (double)atomic_load(v));
-}
-
-static void publish_by(struct expo *x, struct str name, struct str help, struct str label,
-                       const char *const *texts, atomic_uint_fast64_t *v, int n)
-{
-    struct expo_family *f = expo_family(x, EXPO_COUNTER, name, STR(""), help);
-    for (int i = 0; i < n; i++) {
-        const struct label l = {label, str_from_c(texts[i])};
-        expo_add(x, f, &l, 1, (double)atomic_load(&v[i]));
-    }
+    struct mem *m = o->door.o.mem;
+    door_release(&o->door);
+    mem_give(m, o, sizeof *o);
 }
 
 void otlp_publish(struct otlp *o, struct expo *x)
 {
-    publish_by(x, STR("farol_otlp_requests"), STR("OTLP metrics requests, by result."),
-               STR("result"), result_texts, o->requests, RESULTS);
-    publish_one(x, STR("farol_otlp_points"), STR(""), STR("Data points received by OTLP."),
-                &o->points);
-    publish_one(x, STR("farol_otlp_samples"), STR(""), STR("Samples stored from OTLP."),
-                &o->samples);
-    publish_one(x, STR("farol_otlp_histograms"), STR(""),
-                STR("Native histograms stored from OTLP."), &o->histograms);
-    publish_one(x, STR("farol_otlp_exemplars"), STR(""), STR("Exemplars stored from OTLP."),
-                &o->exemplars);
-    publish_one(x, STR("farol_otlp_body_bytes"), STR("bytes"), STR("Bytes received by OTLP."),
-                &o->body_bytes);
-    publish_by(x, STR("farol_otlp_dropped"), STR("Data points of OTLP left out, by reason."),
-               STR("reason"), drop_texts, o->dropped, OTLP_DROPS);
-    publish_by(x, STR("farol_otlp_refused"),
-               STR("Samples of OTLP refused by the store, by reason."), STR("reason"),
-               refusal_texts, o->refused, TSDB_REFUSALS);
+    door_publish_by(x, "farol_otlp_requests", "OTLP metrics requests, by result.", "result",
+                    result_texts, o->requests, RESULTS);
+    expo_counter(x, "farol_otlp_points", "", "Data points received by OTLP.",
+                 atomic_load(&o->points));
+    expo_counter(x, "farol_otlp_samples", "", "Samples stored from OTLP.",
+                 atomic_load(&o->door.samples));
+    expo_counter(x, "farol_otlp_histograms", "", "Native histograms stored from OTLP.",
+                 atomic_load(&o->door.histograms));
+    expo_counter(x, "farol_otlp_exemplars", "", "Exemplars stored from OTLP.",
+                 atomic_load(&o->door.exemplars));
+    expo_counter(x, "farol_otlp_body_bytes", "bytes", "Bytes received by OTLP.",
+                 atomic_load(&o->door.body_bytes));
+    door_publish_by(x, "farol_otlp_dropped", "Data points of OTLP left out, by reason.", "reason",
+                    drop_texts, o->dropped, OTLP_DROPS);
+    door_publish_refused(&o->door, x, "farol_otlp_refused",
+                         "Samples of OTLP refused by the store, by reason.");
 }

@@ -1,13 +1,12 @@
 /* POST /v1/metrics and /api/v1/otlp/v1/metrics: OpenTelemetry metrics over HTTP (OTLP 1.x,
- * protobuf, gzip), into the store, named as Prometheus names them.
+ * protobuf or JSON; gzip, zstd), into the store, named as Prometheus names them.
  *
  * Gauges, cumulative sums and histograms, exponential histograms (native ones here), summaries,
  * exemplars, start times; "no recorded value" marks a series stale. Delta sums and histograms are
  * refused: they would need a memory of their own. What is refused is counted, by reason here and as
- * partial_success.rejected_data_points in the answer, which is 200 as the protocol wants; 400
- * is for
- * bodies that are no request, 415 for other media types (JSON too), 503 with Retry-After for
- * "later".
+ * partial_success.rejected_data_points in the answer, which is 200 as the protocol wants; 400 is
+ * for bodies that are no request, 413 for those above a bound, 415 for other media types, 503 with
+ * Retry-After for "later". Answers are in the language of the request.
  *
  * thread: begin, data and end on HTTP threads; the answer comes from the store's committer. */
 #ifndef INGEST_OTLP_OTLP_H

@@ -162,34 +162,29 @@ bool decode_items_walk(struct decoder *d,
     return true;
 }
 
-bool decode_exemplar_add(struct decoder *d, uint32_t ref, uint32_t n, int64_t t_ms, double v,
-                         struct err *e)
-{
-    struct err bad = {0};
-    if (!labels_normalize(d->labels, &n, &bad)) {
-        decode_drop(d, DROP_EXEMPLAR, &bad);
-        return true;
-    }
-    return tsdb_batch_add_exemplar(d->batch, ref, (struct labels){d->labels, n}, t_ms, v, e);
-}
-
-bool decode_nhist_add(struct decoder *d, uint32_t ref, struct str bytes, struct err *e)
+bool decode_nhist_add(struct decoder *d, uint32_t ref, struct str bytes, bool all, struct err *e)
 {
     struct nhist *h;
     int64_t t_ms, st_ms;
     struct err bad = {0};
     if (!prompb_histogram_read(bytes, d->arena, &h, &t_ms, &st_ms, &bad)) {
         decode_drop(d, DROP_HISTOGRAM, &bad);
-        return bad.code != ERR_LIMIT || err_set(e, ERR_LIMIT, "%s", bad.msg);
+        if (bad.code == ERR_LIMIT) {
+            return err_set(e, ERR_LIMIT, "%s", bad.msg);
+        }
+        return !all || err_set(e, ERR_INPUT, "%s", bad.msg);
     }
     return tsdb_batch_add_nhist(d->batch, ref, t_ms, st_ms, h, e);
 }
 
-/* 1 double value, 2 int64 ms. The shape every sender writes is read without the general loop. */
-static bool read_sample(struct str bytes, double *v, int64_t *t_ms)
+/* The shape every sender writes, a value and a time, is read without the general loop. */
+bool decode_sample_read(struct str bytes, double *v, int64_t *t_ms, int64_t *st_ms)
 {
     *v = 0;
     *t_ms = 0;
+    if (st_ms) {
+        *st_ms = 0;
+    }
     struct pb p = pb_of(bytes);
     if (bytes.n >= 11 && bytes.p[0] == 0x09 && bytes.p[9] == 0x10) {
         *v = pb_f64(get_u64le(bytes.p + 1));
@@ -207,12 +202,17 @@ static bool read_sample(struct str bytes, double *v, int64_t *t_ms)
             *v = pb_f64(f.u);
         } else if (f.number == 2 && f.wire == PB_VARINT) {
             *t_ms = (int64_t)f.u;
+        } else if (st_ms && f.number == 3 && f.wire == PB_VARINT) {
+            *st_ms = (int64_t)f.u;
         }
     }
     return !p.failed;
 }
 
-static bool read_exemplar(struct decoder *d, uint32_t ref, struct str bytes, struct err *e)
+bool decode_exemplar_read(struct decoder *d, uint32_t ref, struct str bytes,
+                          bool (*labels)(struct decoder *d, struct str message, uint32_t *n,
+                                         struct err *e),
+                          struct err *e)
 {
     double v = 0;
     int64_t t_ms = 0;
@@ -227,14 +227,15 @@ static bool read_exemplar(struct decoder *d, uint32_t ref, struct str bytes, str
     }
     uint32_t n;
     struct err bad = {0};
-    if (p.failed || !read_labels(d, bytes, &n, &bad)) {
-        if (p.failed || bad.code == ERR_CORRUPT) {
-            return err_set(e, ERR_INPUT, "malformed exemplar");
-        }
+    const bool read = !p.failed && labels(d, bytes, &n, &bad);
+    if (p.failed || bad.code == ERR_CORRUPT) {
+        return err_set(e, ERR_INPUT, "malformed exemplar");
+    }
+    if (!read || !labels_normalize(d->labels, &n, &bad)) {
         decode_drop(d, DROP_EXEMPLAR, &bad);
         return true;
     }
-    return decode_exemplar_add(d, ref, n, t_ms, v, e);
+    return tsdb_batch_add_exemplar(d->batch, ref, (struct labels){d->labels, n}, t_ms, v, e);
 }
 
 static bool series_v1(struct decoder *d, uint32_t ref, const struct decode_item *item,
@@ -244,7 +245,7 @@ static bool series_v1(struct decoder *d, uint32_t ref, const struct decode_item 
     int64_t t_ms;
     const struct str rest = item->rest;
     if (rest.n > 2 && rest.p[0] == SAMPLE_TAG && (size_t)rest.p[1] == rest.n - 2 &&
-        read_sample(str_sub(rest, 2, rest.n), &v, &t_ms)) {
+        decode_sample_read(str_sub(rest, 2, rest.n), &v, &t_ms, NULL)) {
         return tsdb_batch_add(d->batch, ref, t_ms, v, e);
     }
     struct pb p = pb_of(rest);
@@ -255,7 +256,7 @@ static bool series_v1(struct decoder *d, uint32_t ref, const struct decode_item 
         }
         switch (f.number) {
         case 2:
-            if (!read_sample(f.bytes, &v, &t_ms)) {
+            if (!decode_sample_read(f.bytes, &v, &t_ms, NULL)) {
                 return err_set(e, ERR_INPUT, "malformed sample");
             }
             if (!tsdb_batch_add(d->batch, ref, t_ms, v, e)) {
@@ -263,12 +264,12 @@ static bool series_v1(struct decoder *d, uint32_t ref, const struct decode_item 
             }
             break;
         case 3:
-            if (!read_exemplar(d, ref, f.bytes, e)) {
+            if (!decode_exemplar_read(d, ref, f.bytes, read_labels, e)) {
                 return false;
             }
             break;
         case 4:
-            if (!decode_nhist_add(d, ref, f.bytes, e)) {
+            if (!decode_nhist_add(d, ref, f.bytes, true, e)) {
                 return false;
             }
             break;

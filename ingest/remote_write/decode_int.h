@@ -43,7 +43,7 @@ struct decoder {
 MUST_USE bool decode_v1(struct decoder *d, struct str bytes, struct err *e);
 MUST_USE bool decode_v2(struct decoder *d, struct str bytes, struct err *e);
 
-/* For decode_v2.c. */
+/* For both versions. */
 MUST_USE bool decode_items_add(struct decoder *d, struct decode_item item, struct err *e);
 /* Calls each for every item with its series; hashes and prefetches ahead so that the misses
  * overlap. Series that cannot be had are counted in dropped. */
@@ -51,9 +51,19 @@ MUST_USE bool decode_items_walk(struct decoder *d,
                                 bool (*each)(struct decoder *d, uint32_t ref,
                                              const struct decode_item *item, struct err *e),
                                 struct err *e);
-MUST_USE bool decode_exemplar_add(struct decoder *d, uint32_t ref, uint32_t n, int64_t t_ms,
-                                  double v, struct err *e);
-MUST_USE bool decode_nhist_add(struct decoder *d, uint32_t ref, struct str bytes, struct err *e);
+/* 1 double value, 2 int64 ms and, of 2.0, 3 int64 start ms; st_ms NULL: read over. false:
+ * malformed. */
+MUST_USE bool decode_sample_read(struct str bytes, double *v, int64_t *t_ms, int64_t *st_ms);
+/* 2 double value, 3 int64 ms; labels reads field 1 of the same message into d->labels (ERR_CORRUPT:
+ * malformed). Labels that are no good are counted in dropped and true is returned. */
+MUST_USE bool decode_exemplar_read(struct decoder *d, uint32_t ref, struct str bytes,
+                                   bool (*labels)(struct decoder *d, struct str message,
+                                                  uint32_t *n, struct err *e),
+                                   struct err *e);
+/* A histogram that is not valid is counted in dropped; it is ERR_INPUT when all of the request must
+ * be good, and left out otherwise. */
+MUST_USE bool decode_nhist_add(struct decoder *d, uint32_t ref, struct str bytes, bool all,
+                               struct err *e);
 void decode_drop(struct decoder *d, enum decode_drop why, const struct err *e);
 
 #endif

@@ -136,50 +136,14 @@ static bool write_block(struct decoder *d, uint32_t n, struct str *out, struct e
     return true;
 }
 
-static bool read_sample(struct decoder *d, uint32_t ref, struct str bytes, struct err *e)
+static bool add_sample(struct decoder *d, uint32_t ref, struct str bytes, struct err *e)
 {
-    double v = 0;
-    int64_t t_ms = 0, st_ms = 0;
-    struct pb p = pb_of(bytes);
-    struct pb_field f;
-    while (pb_next(&p, &f)) {
-        if (f.number == 1 && f.wire == PB_I64) {
-            v = pb_f64(f.u);
-        } else if (f.number == 2 && f.wire == PB_VARINT) {
-            t_ms = (int64_t)f.u;
-        } else if (f.number == 3 && f.wire == PB_VARINT) {
-            st_ms = (int64_t)f.u;
-        }
-    }
-    if (p.failed) {
+    double v;
+    int64_t t_ms, st_ms;
+    if (!decode_sample_read(bytes, &v, &t_ms, &st_ms)) {
         return err_set(e, ERR_INPUT, "malformed sample");
     }
     return tsdb_batch_add_st(d->batch, ref, t_ms, st_ms, v, e);
-}
-
-static bool read_exemplar(struct decoder *d, uint32_t ref, struct str bytes, struct err *e)
-{
-    double v = 0;
-    int64_t t_ms = 0;
-    struct pb p = pb_of(bytes);
-    struct pb_field f;
-    while (pb_next(&p, &f)) {
-        if (f.number == 2 && f.wire == PB_I64) {
-            v = pb_f64(f.u);
-        } else if (f.number == 3 && f.wire == PB_VARINT) {
-            t_ms = (int64_t)f.u;
-        }
-    }
-    uint32_t n;
-    struct err bad = {0};
-    if (p.failed || !read_refs(d, bytes, &n, &bad)) {
-        if (p.failed || bad.code == ERR_CORRUPT) {
-            return err_set(e, ERR_INPUT, "malformed exemplar");
-        }
-        decode_drop(d, DROP_EXEMPLAR, &bad);
-        return true;
-    }
-    return decode_exemplar_add(d, ref, n, t_ms, v, e);
 }
 
 static bool series_v2(struct decoder *d, uint32_t ref, const struct decode_item *item,
@@ -191,9 +155,9 @@ static bool series_v2(struct decoder *d, uint32_t ref, const struct decode_item 
         if (f.wire != PB_LEN) {
             continue;
         }
-        if ((f.number == 2 && !read_sample(d, ref, f.bytes, e)) ||
-            (f.number == 3 && !decode_nhist_add(d, ref, f.bytes, e)) ||
-            (f.number == 4 && !read_exemplar(d, ref, f.bytes, e))) {
+        if ((f.number == 2 && !add_sample(d, ref, f.bytes, e)) ||
+            (f.number == 3 && !decode_nhist_add(d, ref, f.bytes, false, e)) ||
+            (f.number == 4 && !decode_exemplar_read(d, ref, f.bytes, read_refs, e))) {
             return false;
         }
     }

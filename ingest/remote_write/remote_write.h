@@ -1,8 +1,9 @@
 /* POST /api/v1/write: Prometheus remote write 1.0 and 2.0, into the store.
  *
- * An answer of 2xx means durable and visible. 1.0: one refused sample refuses the request (400), as
- * Prometheus does; series whose labels are bad or above a series bound are dropped, counted by
- * reason, and do not change the answer. 2.0: what is good is stored, anything refused gives 400,
+ * An answer of 2xx means durable and visible. 1.0: one refused sample, or one histogram that is not
+ * valid, refuses the request (400), as Prometheus does; series whose labels are bad or above a
+ * series bound are dropped, counted by reason, and do not change the answer. 2.0: what is good is
+ * stored, anything refused gives 400,
  * and X-Prometheus-Remote-Write-{Samples,Histograms,Exemplars}-Written say how much was stored.
  * 415: a message or encoding we do not know. 503 with Retry-After: come back, the queue is full or
  * the disk failed; nothing of the request was stored.

@@ -201,23 +201,57 @@ static bool add_exemplars(struct append *a, uint32_t ref, int64_t t_ms, struct e
     return true;
 }
 
-static bool check_hist(const struct append *a, struct err *e)
+/* Buckets that hold anything; custom ones are few, and all of them count. */
+static uint64_t buckets_of(const struct nhist *h)
 {
-    const struct nhist *h = a->p.hist;
-    uint64_t buckets = (uint64_t)h->pos.counts_n + h->neg.counts_n;
-    if (a->job->bucket_limit > 0 && buckets > (uint64_t)a->job->bucket_limit) {
-        return err_set(e, ERR_LIMIT,
-                       "native_histogram_bucket_limit exceeded (buckets: %llu, limit: %lld)",
-                       (unsigned long long)buckets, (long long)a->job->bucket_limit);
+    const struct nhist_side *sides[] = {&h->pos, &h->neg};
+    uint64_t n = h->schema == NHIST_SCHEMA_CUSTOM ? h->pos.counts_n : 0;
+    for (size_t i = 0; h->schema != NHIST_SCHEMA_CUSTOM && i < ARRAY_LEN(sides); i++) {
+        for (uint32_t k = 0; k < sides[i]->counts_n; k++) {
+            n += sides[i]->counts[k] != 0;
+        }
     }
-    return nhist_validate(h, e);
+    return n;
+}
+
+/* The current histogram as the job wants it: of a lower resolution when it is finer than the job's,
+ * or has more buckets than it may. */
+static bool fit_hist(struct append *a, const struct nhist **out, struct err *e)
+{
+    const struct scrape_job *j = a->job;
+    const struct nhist *h = a->p.hist;
+    const int64_t max = j->bucket_limit > 0 ? j->bucket_limit : INT64_MAX;
+    uint64_t n = max < INT64_MAX ? buckets_of(h) : 0;
+    if (h->schema > j->schema_max || (n > (uint64_t)max && h->schema > NHIST_SCHEMA_MIN)) {
+        arena_reset(&a->s->series);
+        struct nhist *own = nhist_copy(h, &a->s->series);
+        if (!own) {
+            return err_set(e, ERR_LIMIT, "a histogram needs more memory than it may have");
+        }
+        if (own->schema > j->schema_max && !nhist_reduce(own, j->schema_max, e)) {
+            return false;
+        }
+        while ((n = buckets_of(own)) > (uint64_t)max && own->schema > NHIST_SCHEMA_MIN) {
+            if (!nhist_reduce(own, own->schema - 1, e)) {
+                return false;
+            }
+        }
+        h = own;
+    }
+    *out = h;
+    return n > (uint64_t)max
+               ? err_set(e, ERR_LIMIT,
+                         "native_histogram_bucket_limit exceeded (buckets: %llu, limit: %lld)",
+                         (unsigned long long)n, (long long)max)
+               : nhist_validate(h, e);
 }
 
 static bool add_value(struct append *a, uint32_t ref, int64_t t_ms, struct err *e)
 {
     int64_t st_ms = a->s->o.start_timestamps ? expo_parse_start_ms(&a->p) : 0;
+    const struct nhist *h = NULL;
     if (a->p.entry == EXPO_PARSE_HIST) {
-        return check_hist(a, e) && tsdb_batch_add_nhist(a->batch, ref, t_ms, st_ms, a->p.hist, e);
+        return fit_hist(a, &h, e) && tsdb_batch_add_nhist(a->batch, ref, t_ms, st_ms, h, e);
     }
     return st_ms ? tsdb_batch_add_st(a->batch, ref, t_ms, st_ms, a->p.value, e)
                  : tsdb_batch_add(a->batch, ref, t_ms, a->p.value, e);
@@ -254,6 +288,33 @@ static bool entry_of(struct append *a, uint32_t *entry, uint32_t *ref, bool *fre
     return true;
 }
 
+static bool within_limit(const struct append *a, struct err *e)
+{
+    return a->job->sample_limit <= 0 || a->page.post <= (uint64_t)a->job->sample_limit ||
+           err_set(e, ERR_LIMIT, "sample limit exceeded (limit: %lld)",
+                   (long long)a->job->sample_limit);
+}
+
+/* Takes the lines that name what they named last time: most of almost every page. */
+static bool add_known(struct append *a, struct err *e)
+{
+    struct cache *c = &a->t->cache;
+    const int64_t t_ms = a->t->t_ms;
+    const struct cache_entry *x;
+    while ((x = cache_next(c)) != NULL && expo_parse_known(&a->p, cache_next_raw(c, x))) {
+        cache_pass(c);
+        a->page.samples++;
+        if (x->ref == 0) {
+            continue;
+        }
+        a->page.post++;
+        if (!within_limit(a, e) || !tsdb_batch_add(a->batch, x->ref, t_ms, a->p.value, e)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool add_sample(struct append *a, struct err *e)
 {
     struct cache *c = &a->t->cache;
@@ -279,9 +340,8 @@ static bool add_sample(struct append *a, struct err *e)
         return true;
     }
     a->page.post++;
-    if (a->job->sample_limit > 0 && a->page.post > (uint64_t)a->job->sample_limit) {
-        return err_set(e, ERR_LIMIT, "sample limit exceeded (limit: %lld)",
-                       (long long)a->job->sample_limit);
+    if (!within_limit(a, e)) {
+        return false;
     }
     if (again && !own_time) {
         a->s->stats.duplicates++;
@@ -301,15 +361,21 @@ bool page_append(struct scrape *s, struct target *t, enum expo_parse_form form, 
     a.p.keep_classic = a.job->always_classic > 0;
     a.p.ignore_native = a.job->native <= 0;
     a.p.skip_created = s->o.start_timestamps;
+    a.p.to_nhcb = a.job->nhcb > 0;
+    /* Start timestamps stand in other lines; protobuf has no lines. */
+    bool lines =
+        form == EXPO_PARSE_TEXT || (form == EXPO_PARSE_OPENMETRICS && !s->o.start_timestamps);
     do {
+        ok = !lines || add_known(&a, e);
         a.p.expect = cache_expect(&t->cache);
-        ok = expo_parse_next(&a.p, e);
+        ok = ok && expo_parse_next(&a.p, e);
         if (ok && (a.p.entry == EXPO_PARSE_SAMPLE || a.p.entry == EXPO_PARSE_HIST)) {
             ok = add_sample(&a, e);
         } else if (ok && a.p.entry != EXPO_PARSE_END) {
             meta_set(s, t, &a.p);
         }
     } while (ok && a.p.entry != EXPO_PARSE_END);
+    s->stats.nhcb_refused += a.p.nhcb_refused;
     expo_parse_release(&a.p);
     *out = a.page;
     return ok;

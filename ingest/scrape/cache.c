@@ -3,8 +3,11 @@
  *   order_old   entries as the last good page gave them      order   as this page gives them
  *   raw         the names, one behind the other              slots   open addressing by hash
  *
- * A page that names what it named before, in the same order, costs one comparison per series and no
- * hash. One that moved is found by hash, and the expectation goes on behind its old place.
+ * A page that names what it named before, in the same order, costs one comparison per series, no
+ * hash, and nothing is written: as long as it is `same`, what was noted are the first same_n of
+ * order_old, and only at the first difference are they put into `order` and marked as seen. A page
+ * that was the same to its end leaves the number of the scrape as it was, so the marks stay true.
+ * A name that moved is found by hash, and the expectation goes on behind its old place.
  *
  * Stale is what was tracked in the last good scrape and is not in this one. Two names can mean one
  * series ({a="b"} and {a="b",}); therefore a ref is stale only when no entry that was seen has it.
@@ -51,9 +54,27 @@ static struct str raw_of(const struct cache *c, const struct cache_entry *x)
 
 void cache_begin(struct cache *c)
 {
+    void *order = c->order;
     c->scrape++;
     c->order_n = 0;
     c->next = 0;
+    c->same_n = 0;
+    c->same = mem_array_grow(c->mem, &order, &c->order_cap, c->order_old_n, ENTRIES_MAX,
+                             sizeof *c->order);
+    c->order = order;
+}
+
+/* Says what was noted so far in the common way. */
+static void differ(struct cache *c)
+{
+    for (uint32_t i = 0; c->same && i < c->same_n; i++) {
+        struct cache_entry *x = &c->v[c->order_old[i]];
+        x->seen = c->scrape;
+        x->pos = i;
+        c->order[i] = c->order_old[i];
+        c->order_n = i + 1;
+    }
+    c->same = false;
 }
 
 struct str cache_expect(const struct cache *c)
@@ -73,6 +94,7 @@ uint32_t cache_take_expected(struct cache *c)
 
 uint32_t cache_find(struct cache *c, struct str raw)
 {
+    differ(c);
     if (c->slots_n == 0) {
         return UINT32_MAX;
     }
@@ -146,6 +168,12 @@ uint32_t cache_add(struct cache *c, struct str raw, uint32_t ref)
 
 bool cache_note(struct cache *c, uint32_t entry, bool track)
 {
+    if (c->same && c->same_n + 1 == c->next && c->order_old[c->same_n] == entry &&
+        c->v[entry].track == track) {
+        c->same_n++;
+        return true;
+    }
+    differ(c);
     void *order = c->order;
     bool ok = mem_array_grow(c->mem, &order, &c->order_cap, c->order_n + 1, ENTRIES_MAX,
                              sizeof *c->order);
@@ -239,8 +267,13 @@ static void rebuild(struct cache *c)
 
 bool cache_end(struct cache *c, bool ok, struct buf *stale)
 {
-    size_t from = stale->n;
-    ASSERT(from == 0);
+    ASSERT(stale->n == 0);
+    if (ok && c->same && c->same_n == c->order_old_n) {
+        c->scrape--;
+        c->same = false;
+        return true;
+    }
+    differ(c);
     for (size_t i = 0; i < c->order_old_n; i++) {
         const struct cache_entry *x = &c->v[c->order_old[i]];
         if (x->track && x->ref && (!ok || x->seen != c->scrape)) {

@@ -80,6 +80,56 @@ TEST(the_same_page_is_expected)
     check(turns, ARRAY_LEN(turns));
 }
 
+/* While a page is the same nothing is noted one by one; what comes after must not see that. */
+TEST(a_page_that_differs_late_is_noted_from_its_beginning)
+{
+    static const struct turn turns[] = {
+        {"1 2 3 4", true, "0/0/4 stale:"},
+        {"1 2 3 4", true, "4/0/0 stale:"},
+        {"1 2 3 4", true, "4/0/0 stale:"},
+        {"1 2 3", true, "3/0/0 stale: 4"}, /* it ends early */
+        {"1 2 3 4", true, "3/1/0 stale:"},
+        {"1 2 4 3", true, "2/2/0 stale:"},
+        {"1 2 4 3", true, "4/0/0 stale:"},
+        {"1 2 9 4 3", false, "4/0/1 stale: 1 2 3 4"}, /* what differs fails */
+        {"1 2", true, "0/2/0 stale:"},
+        {"1 2", false, "2/0/0 stale: 1 2"}, /* what is the same fails */
+        {"1 2", true, "0/2/0 stale:"},
+        {"2 1", true, "0/2/0 stale:"},
+    };
+    check(turns, ARRAY_LEN(turns));
+}
+
+TEST(a_name_that_comes_twice_is_known_as_seen)
+{
+    struct mem m;
+    struct cache c;
+    struct buf stale;
+    mem_init(&m, 0);
+    cache_init(&c, &m);
+    buf_init(&stale, &m, 4096);
+    for (int turn = 0; turn < 3; turn++) { /* the third is after one that was the same */
+        cache_begin(&c);
+        for (uint32_t i = 0; i < 2; i++) {
+            struct str name = i ? STR("b") : STR("a");
+            bool expected = str_eq(cache_expect(&c), name);
+            assert_int_equal(expected, turn > 0);
+            uint32_t at = expected ? cache_take_expected(&c) : cache_add(&c, name, i + 1);
+            assert_true(c.v[at].seen != c.scrape);
+            assert_true(cache_note(&c, at, true));
+        }
+        if (turn == 2) {
+            uint32_t a = cache_find(&c, STR("a"));
+            assert_true(a != UINT32_MAX && c.v[a].seen == c.scrape);
+        }
+        assert_true(cache_end(&c, true, &stale));
+        assert_int_equal(stale.n, 0);
+    }
+    buf_release(&stale);
+    cache_release(&c);
+    assert_int_equal(m.bytes, 0);
+}
+
 TEST(what_vanishes_is_stale_once)
 {
     static const struct turn turns[] = {

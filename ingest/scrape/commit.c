@@ -5,13 +5,18 @@
  * the flight waits here and is tried again at every turn; beyond WAITING_MAX the oldest is given up
  * and counted, because late metrics are worth less than new ones.
  *
- * Nobody is told that a scraped sample is safe, so not every scrape pays for a sync of its own: the
- * log has it at once (a killed process loses nothing), the disk at the first scrape that comes a
- * second or more after the last sync, or with anybody else's commit. */
+ * Nobody is told that a scraped sample is safe, so not every scrape pays for a commit and a sync of
+ * its own. Small pages are held for up to HOLD_NS (a tenth of their interval when that is less) as
+ * long as another turn of the loop is sure to come in that time: the store then takes them as one
+ * group, with one waking of its thread and one write. The log has them then (a killed process loses
+ * what was held, no more), the disk with anybody's sync, or with the first group that comes about a
+ * second after the last one (TSDB_SYNC_SOON). */
 #include "ingest/scrape/loop_int.h"
 
-#define WAITING_MAX 256
-#define SYNC_NS     NS_PER_S
+#define WAITING_MAX      256
+#define HOLD_NS          (100 * NS_PER_MS)
+#define HOLD_FLIGHTS_MAX 64   /* well below WAITING_MAX: holding must not make anything too late */
+#define HOLD_SAMPLES_MAX 8192 /* from here on a group is worth its fixed cost */
 
 struct flight *flight_new(struct scrape *s)
 {
@@ -70,10 +75,7 @@ static bool take_off(struct scrape *s, struct flight *f)
     pthread_mutex_lock(&s->hand_mu);
     s->flights++;
     pthread_mutex_unlock(&s->hand_mu);
-    int64_t now_ns = os_mono_ns(s->o.os);
-    bool sync = now_ns >= s->sync_due_ns;
-    if (tsdb_commit(s->o.db, f->batch, sync ? 0 : TSDB_NO_SYNC, landed, f, &e)) {
-        s->sync_due_ns = sync ? now_ns + SYNC_NS : s->sync_due_ns;
+    if (tsdb_commit(s->o.db, f->batch, TSDB_SYNC_SOON, landed, f, &e)) {
         return true;
     }
     pthread_mutex_lock(&s->hand_mu);
@@ -88,13 +90,40 @@ static bool take_off(struct scrape *s, struct flight *f)
     return true;
 }
 
+/* Gives the store what waits, oldest first, until it is busy. */
+static void push(struct scrape *s)
+{
+    s->busy = false;
+    while (s->waiting && !s->busy) {
+        struct flight *f = s->waiting;
+        struct flight *next = f->next;
+        f->next = NULL;
+        s->busy = !take_off(s, f);
+        if (s->busy) {
+            f->next = next;
+        } else {
+            s->waiting = next;
+            s->waiting_n--;
+        }
+    }
+    if (!s->waiting) {
+        s->waiting_end = &s->waiting;
+        s->held_until_ns = INT64_MAX;
+        s->held_samples = 0;
+    }
+}
+
 void flight_send(struct scrape *s, struct flight *f)
 {
+    int64_t hold_ns = f->target ? i64_min(HOLD_NS, f->target->interval_ns / 10) : HOLD_NS;
+    s->held_until_ns = i64_min(s->held_until_ns, os_mono_ns(s->o.os) + hold_ns);
+    s->held_samples += tsdb_batch_count(f->batch);
     f->next = NULL;
-    if (s->waiting || !take_off(s, f)) {
-        *s->waiting_end = f;
-        s->waiting_end = &f->next;
-        s->waiting_n++;
+    *s->waiting_end = f;
+    s->waiting_end = &f->next;
+    s->waiting_n++;
+    if (!s->busy && (s->waiting_n >= HOLD_FLIGHTS_MAX || s->held_samples >= HOLD_SAMPLES_MAX)) {
+        push(s);
     }
     if (s->waiting_n > WAITING_MAX) {
         struct flight *oldest = s->waiting;
@@ -102,6 +131,13 @@ void flight_send(struct scrape *s, struct flight *f)
         s->waiting_n--;
         s->stats.commits_failed++;
         flight_give(s, oldest);
+    }
+}
+
+void flights_due(struct scrape *s, int64_t next_turn_ns)
+{
+    if (s->waiting && !s->busy && next_turn_ns > s->held_until_ns) {
+        push(s);
     }
 }
 
@@ -135,19 +171,8 @@ void flights_collect(struct scrape *s)
         account(s, f);
         flight_give(s, f);
     }
-    while (s->waiting) {
-        struct flight *f = s->waiting;
-        struct flight *next = f->next;
-        f->next = NULL;
-        if (!take_off(s, f)) {
-            f->next = next;
-            break;
-        }
-        s->waiting = next;
-        s->waiting_n--;
-    }
-    if (!s->waiting) {
-        s->waiting_end = &s->waiting;
+    if (s->busy) {
+        push(s);
     }
 }
 
@@ -156,6 +181,7 @@ void flights_wait(struct scrape *s)
 {
     for (;;) {
         flights_collect(s);
+        push(s);
         pthread_mutex_lock(&s->hand_mu);
         bool done = s->flights == 0;
         if (!done && !s->landed) {
@@ -174,6 +200,7 @@ void flights_wait(struct scrape *s)
     }
     s->waiting_n = 0;
     s->waiting_end = &s->waiting;
+    s->busy = false;
 }
 
 void flights_forget(struct scrape *s, const struct target *t)

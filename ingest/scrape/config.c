@@ -29,9 +29,9 @@ const struct conf_field scrape_global_fields[] = {
     CONF_DURATION(struct raw_global, offset_ms, "rule_query_offset", "0s", 0, DURATION_MAX,
                   "rules look this far into the past"),
     CONF_CUSTOM(struct raw_global, protocols, "scrape_protocols", "formats to ask for, best first",
-                scrape_read_node),
+                conf_node),
     CONF_CUSTOM(struct raw_global, external_labels, "external_labels",
-                "labels added when samples or alerts leave", scrape_read_node),
+                "labels added when samples or alerts leave", conf_node),
     CONF_STR(struct raw_global, query_log_file, "query_log_file", NULL, "accepted, not written"),
     CONF_STR(struct raw_global, failure_log, "scrape_failure_log_file", NULL,
              "accepted, not written: failures are in Farol's log"),
@@ -56,7 +56,7 @@ const struct conf_field scrape_global_fields[] = {
     CONF_CUSTOM(struct raw_global, native, "scrape_native_histograms",
                 "ask for protobuf and take native histograms", scrape_read_tristate),
     CONF_CUSTOM(struct raw_global, nhcb, "convert_classic_histograms_to_nhcb",
-                "only false: classic histograms stay classic", scrape_read_tristate),
+                "store classic histograms as native ones with custom bounds", scrape_read_tristate),
     CONF_CUSTOM(struct raw_global, always_classic, "always_scrape_classic_histograms",
                 "classic buckets of a histogram that is native too", scrape_read_tristate),
     CONF_CUSTOM(struct raw_global, extra_metrics, "extra_scrape_metrics",
@@ -64,11 +64,6 @@ const struct conf_field scrape_global_fields[] = {
                 scrape_read_tristate),
 };
 const size_t scrape_global_fields_count = ARRAY_LEN(scrape_global_fields);
-
-static bool no_memory(struct err *e)
-{
-    return err_set(e, ERR_LIMIT, "configuration needs more memory than it may have");
-}
 
 /* --- global ------------------------------------------------------------------------------- */
 
@@ -132,7 +127,7 @@ static bool external_labels(struct scrape_config *c, const struct yaml_node *n, 
     }
     struct label *v = ARENA_ARRAY(&c->arena, struct label, count);
     if (count > 0 && !v) {
-        return no_memory(e);
+        return conf_no_memory(e);
     }
     for (uint32_t i = 0; i < count; i++) {
         v[i] = read[i];
@@ -140,7 +135,7 @@ static bool external_labels(struct scrape_config *c, const struct yaml_node *n, 
             return err_at(e, ERR_INPUT, n->line, n->col, "expected valid names in external_labels");
         }
         if (!expand(c->o, c->mem, &c->arena, &v[i].value)) {
-            return no_memory(e);
+            return conf_no_memory(e);
         }
     }
     if (!labels_normalize(v, &count, e)) {
@@ -172,10 +167,6 @@ static bool check_global(struct scrape_config *c, struct raw_global *r, const st
     c->extra_metrics = r->extra_metrics;
     c->legacy_names = r->legacy_names;
     c->escaping = r->escaping;
-    if (c->nhcb > 0) {
-        return err_at(e, ERR_INPUT, line, col,
-                      "global: convert_classic_histograms_to_nhcb is not supported");
-    }
     if (r->protocols && !yaml_is_null(r->protocols) &&
         !scrape_read_protocols(r->protocols, c->protocols, &c->protocols_n, e)) {
         return false;
@@ -187,7 +178,7 @@ static bool read_global(struct scrape_config *c, const struct yaml_node *n, stru
 {
     struct raw_global *r = ARENA_NEW(&c->arena, struct raw_global);
     if (!r) {
-        return no_memory(e);
+        return conf_no_memory(e);
     }
     return conf_read(scrape_global_fields, scrape_global_fields_count, n, r, &c->arena, e) &&
            check_global(c, r, n, e);
@@ -261,7 +252,7 @@ static bool read_config_files(struct scrape_config *c, const struct yaml_node *n
     }
     for (const struct yaml_node *p = n->first; p && f.ok; p = p->next) {
         struct str path =
-            p->kind == YAML_SCALAR ? scrape_join(c->dir, p->text, &c->arena) : str_of(NULL, 0);
+            p->kind == YAML_SCALAR ? conf_path(c->dir, p->text, &c->arena) : str_of(NULL, 0);
         char *pattern = path.p ? arena_cstr(&c->arena, path) : NULL;
         if (!pattern) {
             return err_at(e, ERR_INPUT, p->line, p->col, "expected a path");
@@ -291,7 +282,7 @@ static bool read_all(struct scrape_config *c, const struct yaml_node *root, stru
     }
     c->jobs = ARENA_ARRAY(&c->arena, struct scrape_job, c->jobs_cap);
     if (c->jobs_cap > 0 && !c->jobs) {
-        return no_memory(e);
+        return conf_no_memory(e);
     }
     if (!read_global(c, yaml_get(root, STR("global")), e) || !read_jobs(c, jobs, e)) {
         return false;
@@ -312,7 +303,7 @@ bool scrape_config_read(const struct yaml_node *root, const char *where,
     c->o = o;
     arena_init(&c->arena, m, SCRAPE_CONFIG_BYTES_MAX);
     c->dir = arena_cstr(&c->arena, str_from_c(o->dir ? o->dir : ""));
-    bool ok = c->dir ? read_all(c, root, e) : no_memory(e);
+    bool ok = c->dir ? read_all(c, root, e) : conf_no_memory(e);
     c->o = NULL;
     if (!ok) {
         if (e && !e->where) {

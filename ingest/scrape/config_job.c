@@ -1,28 +1,24 @@
 /* One entry of scrape_configs: its keys, what it inherits from global, and the checks. */
 #include "ingest/scrape/scrape_int.h"
 
+#include "base/file.h"
+#include "codec/nhist.h"
+
+#include <math.h>
+
 #define DURATION_MAX (86400000.0 * 3650)
 #define LIMIT_MAX    4e9
+#define FACTOR_MAX   1e9
 
 struct raw_job {
     struct scrape_job job;
     const struct yaml_node *params, *protocols, *fallback, *relabel, *metric_relabel, *fixed,
         *files;
-    const struct yaml_node *http; /* all keys of config_http.c point here; read there */
+    struct http_conf_raw http;
     struct str failure_log;
 };
 
-static bool skip(const struct yaml_node *n, void *dst, struct arena *a, struct err *e)
-{
-    (void)n;
-    (void)dst;
-    (void)a;
-    (void)e;
-    return true;
-}
-
 #define JOB(member) job.member
-#define HTTP(key)   CONF_CUSTOM(struct raw_job, http, key, "see http", skip)
 
 const struct conf_field scrape_job_fields[] = {
     CONF_STR(struct raw_job, JOB(name), "job_name", NULL, "the job label of its series"),
@@ -33,7 +29,7 @@ const struct conf_field scrape_job_fields[] = {
     CONF_STR(struct raw_job, JOB(metrics_path), "metrics_path", "/metrics", "path of the page"),
     CONF_STR(struct raw_job, JOB(scheme), "scheme", "http", "http or https"),
     CONF_CUSTOM(struct raw_job, params, "params", "parameters of the URL: name, list of values",
-                scrape_read_node),
+                conf_node),
     CONF_BOOL(struct raw_job, JOB(honor_labels), "honor_labels", "false",
               "a label of the page wins over the target's; else it is renamed exported_..."),
     CONF_BOOL(struct raw_job, JOB(honor_timestamps), "honor_timestamps", "true",
@@ -41,9 +37,9 @@ const struct conf_field scrape_job_fields[] = {
     CONF_BOOL(struct raw_job, JOB(track_timestamps_staleness), "track_timestamps_staleness",
               "false", "mark vanished series stale although the page gave times"),
     CONF_CUSTOM(struct raw_job, protocols, "scrape_protocols", "formats to ask for, best first",
-                scrape_read_node),
+                conf_node),
     CONF_CUSTOM(struct raw_job, fallback, "fallback_scrape_protocol",
-                "format of an answer without a known Content-Type", scrape_read_node),
+                "format of an answer without a known Content-Type", conf_node),
     CONF_CUSTOM(struct raw_job, JOB(native), "scrape_native_histograms",
                 "ask for protobuf and take native histograms", scrape_read_tristate),
     CONF_CUSTOM(struct raw_job, JOB(always_classic), "always_scrape_classic_histograms",
@@ -51,7 +47,7 @@ const struct conf_field scrape_job_fields[] = {
     CONF_CUSTOM(struct raw_job, JOB(always_classic), "scrape_classic_histograms",
                 "old name of always_scrape_classic_histograms", scrape_read_tristate),
     CONF_CUSTOM(struct raw_job, JOB(nhcb), "convert_classic_histograms_to_nhcb",
-                "only false: classic histograms stay classic", scrape_read_tristate),
+                "store classic histograms as native ones with custom bounds", scrape_read_tristate),
     CONF_CUSTOM(struct raw_job, JOB(extra_metrics), "extra_scrape_metrics",
                 "also scrape_timeout_seconds, scrape_sample_limit, scrape_body_size_bytes",
                 scrape_read_tristate),
@@ -68,10 +64,12 @@ const struct conf_field scrape_job_fields[] = {
              "longest name of a label"),
     CONF_I64(struct raw_job, JOB(label_value_max), "label_value_length_limit", NULL, 0, LIMIT_MAX,
              "longest value of a label"),
-    CONF_I64(struct raw_job, JOB(bucket_limit), "native_histogram_bucket_limit", NULL, 0, LIMIT_MAX,
-             "most buckets of a native histogram; more and the scrape fails"),
+    CONF_I64(
+        struct raw_job, JOB(bucket_limit), "native_histogram_bucket_limit", NULL, 0, LIMIT_MAX,
+        "most buckets of a native histogram; more are joined, and if that is not enough the scrape "
+        "fails"),
     CONF_F64(struct raw_job, JOB(bucket_factor_min), "native_histogram_min_bucket_factor", NULL, 0,
-             0, "accepted only as 0"),
+             FACTOR_MAX, "finer buckets of native histograms are joined; 0 = about 1.0027"),
     CONF_I64(struct raw_job, JOB(keep_dropped), "keep_dropped_targets", NULL, 0, LIMIT_MAX,
              "most dropped targets to remember"),
     CONF_CUSTOM(struct raw_job, JOB(legacy_names), "metric_name_validation_scheme",
@@ -80,25 +78,14 @@ const struct conf_field scrape_job_fields[] = {
              "allow-utf-8, underscores, dots or values"),
     CONF_STR(struct raw_job, failure_log, "scrape_failure_log_file", NULL,
              "refused: failures are in Farol's log"),
-    CONF_CUSTOM(struct raw_job, fixed, "static_configs", "targets written here", scrape_read_node),
-    CONF_CUSTOM(struct raw_job, files, "file_sd_configs", "files with targets", scrape_read_node),
+    CONF_CUSTOM(struct raw_job, fixed, "static_configs", "targets written here", conf_node),
+    CONF_CUSTOM(struct raw_job, files, "file_sd_configs", "files with targets", conf_node),
     CONF_CUSTOM(struct raw_job, relabel, "relabel_configs", "rules over the labels of targets",
-                scrape_read_node),
+                conf_node),
     CONF_CUSTOM(struct raw_job, metric_relabel, "metric_relabel_configs",
-                "rules over the labels of series", scrape_read_node),
-    HTTP("basic_auth"),
-    HTTP("authorization"),
-    HTTP("oauth2"),
-    HTTP("bearer_token"),
-    HTTP("bearer_token_file"),
-    HTTP("tls_config"),
-    HTTP("follow_redirects"),
-    HTTP("enable_http2"),
-    HTTP("proxy_url"),
-    HTTP("no_proxy"),
-    HTTP("proxy_from_environment"),
-    HTTP("proxy_connect_header"),
-    HTTP("http_headers"),
+                "rules over the labels of series", conf_node),
+    HTTP_CONF_ROWS(struct raw_job, http),
+    HTTP_CONF_ROWS_FETCH(struct raw_job, http),
 };
 const size_t scrape_job_fields_count = ARRAY_LEN(scrape_job_fields);
 
@@ -193,17 +180,20 @@ static bool check_names(struct scrape_job *j, const struct scrape_config *c, str
     return true;
 }
 
+/* The finest schema whose buckets grow by the factor or more: 2^(2^-schema) >= factor. */
+static int8_t schema_of(double factor)
+{
+    double schema = factor > 1 ? floor(-log2(log2(factor))) : NHIST_SCHEMA_MAX;
+    return schema >= NHIST_SCHEMA_MAX   ? NHIST_SCHEMA_MAX
+           : schema <= NHIST_SCHEMA_MIN ? NHIST_SCHEMA_MIN
+                                        : (int8_t)schema;
+}
+
 static bool check_rest(const struct raw_job *r, struct err *e)
 {
     const struct scrape_job *j = &r->job;
     if (!str_eq(j->scheme, STR("http")) && !str_eq(j->scheme, STR("https"))) {
         return fail(j, e, "expected scheme http or https");
-    }
-    if (j->nhcb > 0) {
-        return fail(j, e, "convert_classic_histograms_to_nhcb is not supported");
-    }
-    if (j->bucket_factor_min > 0) {
-        return fail(j, e, "native_histogram_min_bucket_factor is not supported");
     }
     if (r->failure_log.n) {
         return fail(j, e, "scrape_failure_log_file is not supported: failures are in Farol's log");
@@ -248,6 +238,34 @@ static bool check_targets(const struct scrape_config *c, const struct scrape_job
     return true;
 }
 
+static bool check_file(struct str path, const struct os *os, struct err *e)
+{
+    char name[PATH_BYTES_MAX];
+    int fd = -1;
+    if (path.n == 0) {
+        return true;
+    }
+    if (path.n >= sizeof name) {
+        return err_set(e, ERR_INPUT, "expected a path of less than %d bytes", PATH_BYTES_MAX);
+    }
+    memcpy(name, path.p, path.n);
+    name[path.n] = '\0';
+    int rc = os->open(os->ctx, name, OS_READ, &fd);
+    if (rc != 0) {
+        return err_errno(e, rc, "cannot open '%s'", name);
+    }
+    os->close(os->ctx, fd);
+    return true;
+}
+
+/* The files that a scrape will read can be opened. */
+static bool check_files(const struct http_conf *h, const struct os *os, struct err *e)
+{
+    return check_file(h->password_file, os, e) && check_file(h->credentials_file, os, e) &&
+           check_file(h->tls.ca_file, os, e) && check_file(h->tls.cert_file, os, e) &&
+           check_file(h->tls.key_file, os, e);
+}
+
 static bool read_lists(struct scrape_config *c, const struct yaml_node *n, struct raw_job *r,
                        struct err *e)
 {
@@ -260,8 +278,8 @@ static bool read_lists(struct scrape_config *c, const struct yaml_node *n, struc
             scrape_read_protocol(r->fallback, &j->fallback, e)) &&
            (!r->fixed || scrape_read_static(r->fixed, a, j, e)) &&
            (!r->files || scrape_read_files(r->files, c->dir, a, j, e)) &&
-           scrape_read_http(n, c->dir, a, &j->http, e) &&
-           (!c->o->check_files || scrape_check_files(&j->http, c->o, e));
+           http_conf_read(&r->http, n, c->dir, HTTP_CONF_FETCH, a, &j->http, e) &&
+           (!c->o->check_files || check_files(&j->http, c->o->os, e));
 }
 
 static bool finish_job(struct scrape_config *c, const struct raw_job *r, struct scrape_job *j,
@@ -277,7 +295,7 @@ bool scrape_read_job(struct scrape_config *c, const struct yaml_node *n, struct 
 {
     struct raw_job *r = ARENA_NEW(&c->arena, struct raw_job);
     if (!r || c->jobs_n == c->jobs_cap) {
-        return err_set(e, ERR_LIMIT, "configuration needs more memory than it may have");
+        return conf_no_memory(e);
     }
     if (n->kind != YAML_MAPPING) {
         return err_at(e, ERR_INPUT, n->line, n->col, "expected a scrape configuration");
@@ -306,6 +324,7 @@ bool scrape_read_job(struct scrape_config *c, const struct yaml_node *n, struct 
         }
     }
     inherit(j, c);
+    j->schema_max = schema_of(j->bucket_factor_min);
     if (!check_times(j, c, e) || !check_names(j, c, e) || !check_rest(r, e) ||
         !read_lists(c, n, r, e)) {
         return false;

@@ -1,11 +1,6 @@
 /* Values of scrape configurations: sizes, protocols, labels, groups of targets, paths. */
 #include "ingest/scrape/scrape_int.h"
 
-static bool no_memory(struct err *e)
-{
-    return err_set(e, ERR_LIMIT, "configuration needs more memory than it may have");
-}
-
 static bool expected(const struct yaml_node *n, const char *what, struct err *e)
 {
     if (n->kind != YAML_SCALAR) {
@@ -67,15 +62,6 @@ bool scrape_read_names(const struct yaml_node *n, void *dst, struct arena *a, st
     bool utf8 = n->kind == YAML_SCALAR && str_eq(n->text, STR("utf8"));
     *out = (int8_t)legacy;
     return legacy || utf8 || expected(n, "legacy or utf8", e);
-}
-
-bool scrape_read_node(const struct yaml_node *n, void *dst, struct arena *a, struct err *e)
-{
-    const struct yaml_node **out = dst;
-    (void)a;
-    (void)e;
-    *out = n;
-    return true;
 }
 
 /* --- protocols ---------------------------------------------------------------------------- */
@@ -159,7 +145,7 @@ static bool read_strs(const struct yaml_node *n, struct arena *a, struct conf_st
     }
     out->v = ARENA_ARRAY(a, struct str, n->children_count);
     if (n->children_count > 0 && !out->v) {
-        return no_memory(e);
+        return conf_no_memory(e);
     }
     for (const struct yaml_node *c = n->first; c; c = c->next) {
         if (c->kind != YAML_SCALAR) {
@@ -167,7 +153,7 @@ static bool read_strs(const struct yaml_node *n, struct arena *a, struct conf_st
         }
         struct str s = c->text.n ? arena_str(a, c->text) : str_of("", 0);
         if (!s.p) {
-            return no_memory(e);
+            return conf_no_memory(e);
         }
         out->v[out->count++] = s;
     }
@@ -184,7 +170,7 @@ bool scrape_read_labels(const struct yaml_node *n, struct arena *a, const struct
     }
     struct label *v = ARENA_ARRAY(a, struct label, n->children_count);
     if (n->children_count > 0 && !v) {
-        return no_memory(e);
+        return conf_no_memory(e);
     }
     for (const struct yaml_node *c = n->first; c; c = c->next) {
         if (!label_name_is_valid(c->key, false)) {
@@ -195,7 +181,7 @@ bool scrape_read_labels(const struct yaml_node *n, struct arena *a, const struct
         }
         struct label l = {arena_str(a, c->key), c->text.n ? arena_str(a, c->text) : str_of("", 0)};
         if (!l.name.p || !l.value.p) {
-            return no_memory(e);
+            return conf_no_memory(e);
         }
         v[(*count)++] = l;
     }
@@ -239,7 +225,7 @@ bool scrape_read_static(const struct yaml_node *n, struct arena *a, struct scrap
     }
     job->groups = ARENA_ARRAY(a, struct scrape_group, n->children_count);
     if (n->children_count > 0 && !job->groups) {
-        return no_memory(e);
+        return conf_no_memory(e);
     }
     for (const struct yaml_node *c = n->first; c; c = c->next) {
         struct scrape_group *g = &job->groups[job->groups_n++];
@@ -258,13 +244,13 @@ bool scrape_read_params(const struct yaml_node *n, struct arena *a, struct scrap
     }
     job->params = ARENA_ARRAY(a, struct scrape_param, n->children_count);
     if (n->children_count > 0 && !job->params) {
-        return no_memory(e);
+        return conf_no_memory(e);
     }
     for (const struct yaml_node *c = n->first; c; c = c->next) {
         struct scrape_param *p = &job->params[job->params_n++];
         p->name = c->key.n ? arena_str(a, c->key) : str_of("", 0);
         if (!p->name.p) {
-            return no_memory(e);
+            return conf_no_memory(e);
         }
         if (!read_strs(c, a, &p->values, e)) {
             return false;
@@ -274,22 +260,6 @@ bool scrape_read_params(const struct yaml_node *n, struct arena *a, struct scrap
 }
 
 /* --- files -------------------------------------------------------------------------------- */
-
-struct str scrape_join(const char *dir, struct str path, struct arena *a)
-{
-    struct str d = str_from_c(dir);
-    if (path.n == 0 || path.p[0] == '/' || d.n == 0) {
-        return path.n ? arena_str(a, path) : str_of("", 0);
-    }
-    char *out = arena_take(a, d.n + 1 + path.n, 1);
-    if (!out) {
-        return str_of(NULL, 0);
-    }
-    memcpy(out, d.p, d.n);
-    out[d.n] = '/';
-    memcpy(out + d.n + 1, path.p, path.n);
-    return str_of(out, d.n + 1 + path.n);
-}
 
 /* Ends in .json, .yml or .yaml, with at most one *, and that in the last part. */
 static bool sd_path_is_valid(struct str s)
@@ -330,9 +300,9 @@ static bool read_file_sd(const struct yaml_node *n, const char *dir, struct aren
                           "in its last part), found \"%.*s\"",
                           STR_FMT(shown));
         }
-        *f = scrape_join(dir, *f, a);
+        *f = conf_path(dir, *f, a);
         if (!f->p) {
-            return no_memory(e);
+            return conf_no_memory(e);
         }
     }
     return true;
@@ -349,7 +319,7 @@ bool scrape_read_files(const struct yaml_node *n, const char *dir, struct arena 
     }
     job->files = ARENA_ARRAY(a, struct scrape_file_sd, n->children_count);
     if (n->children_count > 0 && !job->files) {
-        return no_memory(e);
+        return conf_no_memory(e);
     }
     for (const struct yaml_node *c = n->first; c; c = c->next) {
         if (!read_file_sd(c, dir, a, &job->files[job->files_n++], e)) {

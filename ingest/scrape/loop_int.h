@@ -34,6 +34,8 @@ struct cache {
     size_t order_n, order_cap, order_old_n, order_old_cap;
     uint32_t scrape; /* number of the current one, from 1 */
     uint32_t next;   /* place in order_old that is expected next */
+    uint32_t same_n; /* noted while the page is the same; see cache.c */
+    bool same;       /* the page gives what the last good one gave, so far */
 };
 
 void cache_init(struct cache *c, struct mem *m);
@@ -46,6 +48,27 @@ uint32_t cache_take_expected(struct cache *c);
 uint32_t cache_find(struct cache *c, struct str raw);
 /* UINT32_MAX without memory: the series then lives without a cache. */
 uint32_t cache_add(struct cache *c, struct str raw, uint32_t ref);
+/* While the page has been the same as the last good one: the next entry of that, when a line
+ * without a time of its own would be noted for it as then. Else NULL. cache_next_raw is its
+ * name. */
+static inline const struct cache_entry *cache_next(const struct cache *c)
+{
+    if (!c->same || c->next >= c->order_old_n) {
+        return NULL;
+    }
+    const struct cache_entry *x = &c->v[c->order_old[c->next]];
+    return x->orphan || x->track != (x->ref != 0) ? NULL : x;
+}
+static inline struct str cache_next_raw(const struct cache *c, const struct cache_entry *x)
+{
+    return str_of(c->raw + x->raw_off, x->raw_n);
+}
+/* Takes and notes the entry of cache_next. */
+static inline void cache_pass(struct cache *c)
+{
+    c->next++;
+    c->same_n++;
+}
 /* Notes that the entry stands on this page; false without memory. */
 bool cache_note(struct cache *c, uint32_t entry, bool track);
 /* Ends a scrape. Appends to stale the refs that were tracked in the last good scrape and did not
@@ -175,9 +198,11 @@ struct scrape {
     struct arena series; /* labels of one series */
     struct buf scratch, stale;
     struct flight *all;                            /* every flight there is */
-    struct flight *spare, *waiting, **waiting_end; /* waiting: the store was busy */
+    struct flight *spare, *waiting, **waiting_end; /* waiting: held, or the store was busy */
     size_t waiting_n;
-    int64_t sync_due_ns; /* monotonic; from then on a commit syncs */
+    uint64_t held_samples;
+    int64_t held_until_ns; /* monotonic; INT64_MAX when nothing waits */
+    bool busy;             /* the store took no more: it is tried again at every turn */
     struct scrape_stats stats;
     size_t targets_n;
 
@@ -223,6 +248,8 @@ struct flight *flight_new(struct scrape *s);
 void flight_give(struct scrape *s, struct flight *f);
 void flight_send(struct scrape *s, struct flight *f);
 void flights_collect(struct scrape *s);
+/* Sends what is held when the next turn may come too late for it. */
+void flights_due(struct scrape *s, int64_t next_turn_ns);
 void flights_wait(struct scrape *s);
 void flights_forget(struct scrape *s, const struct target *t);
 void flights_release(struct scrape *s);
@@ -237,9 +264,10 @@ int64_t pools_due_ns(const struct scrape *s);
 bool heap_add(struct scrape *s, struct target *t);
 void heap_remove(struct scrape *s, struct target *t);
 void heap_moved(struct scrape *s, struct target *t);
+uint64_t slot_offset(uint64_t hash, int64_t interval_ns);
 static inline uint64_t slot_hash(const struct scrape *s, const struct target *t)
 {
-    return t->hash ^ s->o.offset_seed;
+    return slot_offset(t->hash ^ s->o.offset_seed, t->interval_ns);
 }
 /* The last slot at or before wall_ns. */
 int64_t slot_before(int64_t wall_ns, int64_t interval_ns, uint64_t hash);

@@ -211,7 +211,7 @@ bool relabel_read(const struct yaml_node *n, bool legacy_names, struct mem *m, s
     }
     out->v = ARENA_ARRAY(a, struct relabel_rule, n->children_count);
     if (n->children_count > 0 && !out->v) {
-        return err_set(e, ERR_LIMIT, "configuration needs more memory than it may have");
+        return conf_no_memory(e);
     }
     for (const struct yaml_node *c = n->first; c; c = c->next) {
         if (!read_rule(c, m, a, &out->v[out->n], e)) {

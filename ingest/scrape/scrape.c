@@ -106,8 +106,6 @@ static bool fill_batch(struct scrape *s, struct target *t, enum expo_parse_form 
 {
     cache_begin(&t->cache);
     if (o->ok && body.n > 0) {
-        size_t before = cache_bytes(&t->cache);
-        (void)before;
         o->ok = page_append(s, t, form, body, b, &o->page, &o->e);
         s->stats.failed_limit += !o->ok && o->e.code == ERR_LIMIT;
         s->stats.failed_parse += !o->ok && o->e.code != ERR_LIMIT;
@@ -140,16 +138,13 @@ static void conclude(struct scrape *s, struct target *t, enum expo_parse_form fo
 {
     struct err e = {.code = ERR_NONE};
     struct flight *f = flight_new(s);
-    size_t cache_before = cache_bytes(&t->cache);
+    uint64_t of_others = s->stats.cache_bytes - cache_bytes(&t->cache);
     s->stats.scrapes++;
     s->stats.bytes += body.n;
     bool ok = f ? fill_batch(s, t, form, body, f->batch, o, &e)
                 : err_set(&e, ERR_NOMEM, "no memory for the samples of a scrape");
-    /* page_append counts what it adds; rebuilding may have given some back. */
-    size_t cache_now = cache_bytes(&t->cache);
-    if (cache_now < cache_before) {
-        s->stats.cache_bytes -= size_min(cache_before - cache_now, s->stats.cache_bytes);
-    }
+    /* page_append counts only the names that it adds, for its limit. */
+    s->stats.cache_bytes = of_others + cache_bytes(&t->cache);
     if (ok) {
         f->target = t;
         t->flying++;
@@ -238,28 +233,40 @@ static void take_pending(struct scrape *s)
     }
 }
 
-static void turn(struct scrape *s)
+/* From when on a target may be asked. Waiting for bytes counts in whole milliseconds; where fire
+ * takes a start that is that early, the last part of a millisecond needs no waiting of its own. */
+static int64_t ready_ns(const struct target *t)
+{
+    return t->next_mono_ns - (t->interval_ns >= 100 * NS_PER_MS ? NS_PER_MS : 0);
+}
+
+static int64_t wait_ns(const struct scrape *s, int64_t now)
+{
+    int64_t due = i64_min(pools_due_ns(s), leaving_due_ns(s));
+    if (s->heap_n > 0) {
+        due = i64_min(due, s->heap[0]->next_mono_ns);
+    }
+    int64_t wait = i64_min(s->busy ? RETRY_NS : TURN_NS_MAX, due - now);
+    return i64_max(wait, 0);
+}
+
+/* Returns how long nothing is due. */
+static int64_t turn(struct scrape *s)
 {
     flights_collect(s);
     take_pending(s);
     int64_t mono_ns = os_mono_ns(s->o.os);
     pools_refresh(s, mono_ns);
     leaving_run(s, mono_ns);
-    while (s->heap_n > 0 && s->heap[0]->next_mono_ns <= mono_ns) {
-        fire(s, s->heap[0], os_now_ns(s->o.os), mono_ns);
+    int64_t wall_ns = os_now_ns(s->o.os);
+    while (s->heap_n > 0 && ready_ns(s->heap[0]) <= mono_ns) {
+        fire(s, s->heap[0], wall_ns, mono_ns);
     }
     http_multi_work(s->multi);
-}
-
-static int64_t wait_ns(const struct scrape *s)
-{
-    int64_t due = i64_min(pools_due_ns(s), leaving_due_ns(s));
-    int64_t now = os_mono_ns(s->o.os);
-    if (s->heap_n > 0) {
-        due = i64_min(due, s->heap[0]->next_mono_ns);
-    }
-    int64_t wait = i64_min(s->waiting ? RETRY_NS : TURN_NS_MAX, due - now);
-    return i64_max(wait, 0);
+    mono_ns = os_mono_ns(s->o.os);
+    int64_t wait = wait_ns(s, mono_ns);
+    flights_due(s, mono_ns + wait);
+    return wait;
 }
 
 static void *loop(void *arg)
@@ -273,8 +280,7 @@ static void *loop(void *arg)
             return NULL;
         }
         pthread_mutex_lock(&s->mu);
-        turn(s);
-        int64_t wait = wait_ns(s);
+        int64_t wait = turn(s);
         pthread_mutex_unlock(&s->mu);
         if (wait >= NS_PER_MS) {
             http_multi_wait(s->multi, wait / NS_PER_MS);
@@ -288,13 +294,14 @@ void scrape_step(struct scrape *s, int64_t wait_ms)
 {
     ASSERT(!s->started);
     pthread_mutex_lock(&s->mu);
-    turn(s);
+    (void)turn(s);
     pthread_mutex_unlock(&s->mu);
     if (wait_ms > 0) {
         http_multi_wait(s->multi, wait_ms);
     }
     pthread_mutex_lock(&s->mu);
     http_multi_work(s->multi);
+    flights_due(s, INT64_MAX); /* who calls this decides when the next turn is */
     flights_collect(s);
     pthread_mutex_unlock(&s->mu);
 }
@@ -315,6 +322,7 @@ bool scrape_new(const struct scrape_options *o, struct scrape **out, struct err 
     s->o.connections_max = o->connections_max ? o->connections_max : 4096;
     s->o.batch_bytes_max = o->batch_bytes_max ? o->batch_bytes_max : BATCH_BYTES_DEFAULT;
     s->waiting_end = &s->waiting;
+    s->held_until_ns = INT64_MAX;
     intern_init(&s->texts, s->mem, TEXTS_MAX);
     arena_init(&s->series, s->mem, SERIES_BYTES_MAX);
     buf_init(&s->scratch, s->mem, SERIES_BYTES_MAX);

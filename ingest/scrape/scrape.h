@@ -5,10 +5,10 @@
  *     scrape_config_parse / scrape_config_read  -->  scrape_apply  -->  [loop thread] --> tsdb
  *
  * One thread does everything: waits for the next slot, sends requests, reads answers, appends.
- * Every target has its slot in its interval, spread by a hash of its labels and URL, so that a
- * thousand targets do not answer at once, and the same slot after a restart. Times within min(2 ms,
- * 1 % of the interval) of the slot are set to it: equal times are what makes samples cheap to
- * store.
+ * Every target has its slot in its interval, spread by a hash of its labels and URL over a grid of
+ * 50 ms, so that a thousand targets do not answer at once, and the same slot after a restart. Times
+ * within min(2 ms, 1 % of the interval) of the slot are set to it: equal times are what makes
+ * samples cheap to store.
  *
  * thread: scrape_apply, _targets, _metadata, _stats from any; the rest from the owner's. */
 #ifndef INGEST_SCRAPE_SCRAPE_H
@@ -133,6 +133,7 @@ struct scrape_stats {
     uint64_t samples, bytes, series_added, stale_markers;
     uint64_t refused[TSDB_REFUSALS]; /* samples, by the store */
     uint64_t duplicates;             /* series given twice on a page */
+    uint64_t nhcb_refused;           /* classic histograms that could not be converted */
     uint64_t exemplars_dropped, commits_failed, slots_missed, discovery_failures;
     uint64_t cache_bytes, cache_full; /* series that had no room in a cache */
 };

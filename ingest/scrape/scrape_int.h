@@ -2,7 +2,7 @@
 #ifndef INGEST_SCRAPE_SCRAPE_INT_H
 #define INGEST_SCRAPE_SCRAPE_INT_H
 
-#include "codec/conf.h"
+#include "codec/http_conf.h"
 #include "ingest/scrape/relabel_int.h"
 #include "ingest/scrape/scrape.h"
 #include "net/http_multi.h"
@@ -32,29 +32,6 @@ struct scrape_param {
     struct conf_strs values;
 };
 
-struct scrape_header {
-    struct str name;
-    struct conf_strs values;
-};
-
-struct scrape_tls {
-    struct str ca_file, cert_file, key_file, server_name;
-    bool insecure_skip_verify;
-    int tls_min, tls_max;
-};
-
-struct scrape_http {
-    struct str username, password, password_file; /* basic_auth */
-    bool basic_auth;
-    struct str auth_type, credentials, credentials_file; /* authorization */
-    bool authorization;
-    struct scrape_tls tls;
-    struct str proxy_url, no_proxy;
-    bool proxy_from_environment, follow_redirects;
-    struct scrape_header *headers;
-    uint32_t headers_n;
-};
-
 /* Targets with the labels that they share: one static_config or one entry of a file. */
 struct scrape_group {
     struct conf_strs targets;
@@ -76,6 +53,7 @@ struct scrape_job {
     int64_t sample_limit, target_limit, label_limit, label_name_max, label_value_max;
     int64_t bucket_limit, keep_dropped;
     double bucket_factor_min;
+    int8_t schema_max; /* the finest one that keeps to bucket_factor_min */
     uint64_t body_bytes_max;
     uint8_t protocols[SCRAPE_PROTOCOLS];
     uint32_t protocols_n;
@@ -84,7 +62,7 @@ struct scrape_job {
     struct str escaping;
     struct scrape_param *params;
     uint32_t params_n;
-    struct scrape_http http;
+    struct http_conf http;
     struct scrape_group *groups;
     uint32_t groups_n;
     struct scrape_file_sd *files;
@@ -119,7 +97,6 @@ struct scrape_config {
 bool scrape_read_size(const struct yaml_node *n, void *dst, struct arena *a, struct err *e);
 bool scrape_read_tristate(const struct yaml_node *n, void *dst, struct arena *a, struct err *e);
 bool scrape_read_names(const struct yaml_node *n, void *dst, struct arena *a, struct err *e);
-bool scrape_read_node(const struct yaml_node *n, void *dst, struct arena *a, struct err *e);
 bool scrape_read_params(const struct yaml_node *n, struct arena *a, struct scrape_job *job,
                         struct err *e);
 bool scrape_read_protocols(const struct yaml_node *n, uint8_t *out, uint32_t *count, struct err *e);
@@ -134,14 +111,6 @@ bool scrape_read_static(const struct yaml_node *n, struct arena *a, struct scrap
                         struct err *e);
 bool scrape_read_files(const struct yaml_node *n, const char *dir, struct arena *a,
                        struct scrape_job *job, struct err *e);
-/* "dir/path" unless path is absolute or empty; {NULL, 0} at the cap. */
-struct str scrape_join(const char *dir, struct str path, struct arena *a);
-/* The keys about HTTP of a scrape configuration (config_http.c). */
-bool scrape_http_key(struct str key);
-bool scrape_read_http(const struct yaml_node *job, const char *dir, struct arena *a,
-                      struct scrape_http *out, struct err *e);
-bool scrape_check_files(const struct scrape_http *h, const struct scrape_config_options *o,
-                        struct err *e);
 extern const struct conf_field scrape_job_fields[];
 extern const size_t scrape_job_fields_count;
 extern const struct conf_field scrape_global_fields[];

@@ -1,6 +1,9 @@
 /* When is it whose turn: slots of wall time, and a heap of targets by monotonic time.
  *
- *   slot k of a target = k * interval + hash mod interval      (since 1970, UTC)
+ *   slot k of a target = k * interval + (hash mod interval, down to a whole GRID_NS)   (UTC)
+ *
+ * The grid is fine enough to spread targets and coarse enough that those of short intervals meet:
+ * what is asked together shares a waking of the loop, a commit and, in the store, a time.
  *
  * Slots are of wall time, so that they stay the same over restarts; waiting is on monotonic time,
  * and the slot is worked out anew at every turn, so a clock that is set does not stop scraping for
@@ -9,6 +12,15 @@
 
 #define TOLERANCE_NS (2 * NS_PER_MS)
 #define TARGETS_MAX  (1U << 20)
+#define GRID_NS      (50 * NS_PER_MS)
+#define GRID_STEPS   20 /* at least so many in an interval */
+
+uint64_t slot_offset(uint64_t hash, int64_t interval_ns)
+{
+    ASSERT(interval_ns >= GRID_STEPS);
+    uint64_t offset = hash % (uint64_t)interval_ns;
+    return offset - offset % (uint64_t)i64_min(GRID_NS, interval_ns / GRID_STEPS);
+}
 
 int64_t slot_before(int64_t wall_ns, int64_t interval_ns, uint64_t hash)
 {

@@ -381,7 +381,7 @@ static bool read_secret(struct scrape *s, struct str path, struct arena *a, stru
     return ok;
 }
 
-static bool authorization(struct scrape *s, const struct scrape_http *http, struct headers *h,
+static bool authorization(struct scrape *s, const struct http_conf *http, struct headers *h,
                           struct buf *line, struct err *e)
 {
     struct str secret = http->credentials;
@@ -416,7 +416,7 @@ static bool make_headers(struct scrape *s, const struct target *t, struct header
         header(h, &line);
     }
     for (uint32_t i = 0; i < job->http.headers_n; i++) {
-        const struct scrape_header *x = &job->http.headers[i];
+        const struct http_conf_header *x = &job->http.headers[i];
         for (uint32_t k = 0; k < x->values.count; k++) {
             buf_str_add(&line, x->name);
             BUF_LIT(&line, ": ");
@@ -438,7 +438,7 @@ bool target_fetch(struct scrape *s, struct target *t,
                   void (*done)(void *ctx, const struct http_got *got), struct err *e)
 {
     const struct scrape_job *job = t->pool->job;
-    const struct scrape_http *http = &job->http;
+    const struct http_conf *http = &job->http;
     struct arena a;
     struct str password = http->password;
     arena_init(&a, s->mem, 1 << 20);
@@ -478,7 +478,7 @@ bool target_fetch(struct scrape *s, struct target *t,
 
 bool target_refresh_secrets(struct scrape *s, struct target *t, struct err *e)
 {
-    const struct scrape_http *http = &t->pool->job->http;
+    const struct http_conf *http = &t->pool->job->http;
     struct arena a;
     struct str password = http->password;
     if (!http->password_file.n && !http->credentials_file.n) {

@@ -217,20 +217,20 @@ static bool put_authorization(const struct queue *q, struct mem *m, struct buf *
     struct buf value;
     bool ok = true;
     buf_init(&value, m, SECRET_BYTES_MAX);
-    if (t->username.n) {
+    if (t->http.username.n) {
         struct buf both;
         buf_init(&both, m, SECRET_BYTES_MAX * 2);
-        ok = secret(q->owner->o.os, t->password, t->password_file, &value, e);
-        buf_str_add(&both, t->username);
+        ok = secret(q->owner->o.os, t->http.password, t->http.password_file, &value, e);
+        buf_str_add(&both, t->http.username);
         buf_char(&both, ':');
         buf_str_add(&both, buf_str(&value));
         BUF_LIT(out, "Authorization: Basic ");
         put_base64(out, buf_str(&both));
         buf_release(&both);
-    } else if (t->auth_type.n) {
-        ok = secret(q->owner->o.os, t->credentials, t->credentials_file, &value, e);
+    } else if (t->http.auth_type.n) {
+        ok = secret(q->owner->o.os, t->http.credentials, t->http.credentials_file, &value, e);
         BUF_LIT(out, "Authorization: ");
-        buf_str_add(out, t->auth_type);
+        buf_str_add(out, t->http.auth_type);
         buf_char(out, ' ');
         buf_str_add(out, buf_str(&value));
     }
@@ -355,10 +355,10 @@ static struct http_client *client_new(struct queue *q, struct arena *a)
     struct err e = {0};
     struct http_client *c = http_client_new(a->mem, t->timeout_ms, t->timeout_ms);
     const struct http_client_tls tls = {
-        .ca_file = t->ca_file.n ? arena_cstr(a, t->ca_file) : NULL,
-        .cert_file = t->cert_file.n ? arena_cstr(a, t->cert_file) : NULL,
-        .key_file = t->key_file.n ? arena_cstr(a, t->key_file) : NULL,
-        .insecure_skip_verify = t->insecure_skip_verify};
+        .ca_file = t->http.tls.ca_file.n ? arena_cstr(a, t->http.tls.ca_file) : NULL,
+        .cert_file = t->http.tls.cert_file.n ? arena_cstr(a, t->http.tls.cert_file) : NULL,
+        .key_file = t->http.tls.key_file.n ? arena_cstr(a, t->http.tls.key_file) : NULL,
+        .insecure_skip_verify = t->http.tls.insecure_skip_verify};
     if (c && !http_client_tls_set(c, &tls, &e)) {
         http_client_free(c);
         c = NULL;

@@ -12,7 +12,7 @@
 #define NOTIFY_ALERTMANAGER_ALERTMANAGER_H
 
 #include "codec/expo.h"
-#include "codec/yaml.h"
+#include "codec/http_conf.h"
 #include "engines/rules/rules.h"
 
 #define NOTIFY_AM_BATCH_MAX   64
@@ -23,11 +23,8 @@
 struct notify_am_target {
     struct str url; /* scheme://host:port/prefix, without the path of the API */
     int64_t timeout_ms;
-    struct str username, password, password_file;
-    struct str auth_type, credentials, credentials_file;
-    struct str ca_file, cert_file, key_file;
-    bool insecure_skip_verify;
-    uint32_t entry; /* which entry of alertmanagers it comes from: for relabelling */
+    struct http_conf http; /* what net/http_client.h can do of it */
+    uint32_t entry;        /* which entry of alertmanagers it comes from: for relabelling */
 };
 
 struct notify_am_config {

@@ -276,10 +276,10 @@ TEST(alertmanager_config)
                             "  static_configs: [{targets: ['c:3']}]\n"));
     assert_int_equal(f.c.targets_n, 3);
     assert_str(f.c.targets[0].url, STR("https://a:1/am"));
-    assert_str(f.c.targets[0].ca_file, STR("/etc/ca.pem"));
+    assert_str(f.c.targets[0].http.tls.ca_file, STR("/etc/ca.pem"));
     assert_str(f.c.targets[2].url, STR("http://c:3"));
-    assert_str(f.c.targets[2].auth_type, STR("Bearer"));
-    assert_str(f.c.targets[2].credentials_file, STR("/etc/t"));
+    assert_str(f.c.targets[2].http.auth_type, STR("Bearer"));
+    assert_str(f.c.targets[2].http.credentials_file, STR("/etc/t"));
     assert_int_equal(f.c.targets[2].entry, 1);
     assert_null(f.c.entry_relabel[0]);
     assert_non_null(f.c.entry_relabel[1]);

@@ -57,20 +57,17 @@ static bool run_scrape_pools(struct prom_call *c)
 
 static bool run_rules(struct prom_call *c)
 {
-    const struct str type = prom_get(c, "type"), exclude = prom_get(c, "exclude_alerts");
-    bool b;
-    if (type.n > 0 && !str_eq_nocase(type, STR("alert")) && !str_eq_nocase(type, STR("record"))) {
-        return prom_fail(c, PROM_BAD_DATA,
-                         "invalid parameter \"type\": not supported value \"%.*s\"",
-                         STR_FMT(str_sub(type, 0, 100)));
+    const struct prom_pages *pages = &c->api->deps.pages;
+    struct rules_filter f;
+    struct err e = {0};
+    if (!prom_rules_wanted(c, &f)) {
+        return false;
     }
-    if (exclude.n > 0 && !prom_bool_of(exclude, &b)) {
-        return prom_fail(c, PROM_BAD_DATA,
-                         "invalid parameter \"exclude_alerts\": error converting exclude_alerts: "
-                         "strconv.ParseBool: parsing \"%.*s\": invalid syntax",
-                         STR_FMT(str_sub(exclude, 0, 100)));
+    if (!pages->rules) {
+        BUF_LIT(&c->out, "{\"groups\":[]}");
+        return true;
     }
-    return page(c, c->api->deps.pages.rules, STR("{\"groups\":[]}"));
+    return pages->rules(pages->ctx, &f, &c->out, &e) || prom_fail_err(c, &e);
 }
 
 static bool run_alerts(struct prom_call *c)
@@ -101,8 +98,8 @@ const struct prom_endpoint prom_endpoints_pages[] = {
     {"GET", "/api/v1/metadata", "type, help and unit of metrics: metric, limit", 0, false,
      run_metadata},
     {"GET", "/api/v1/scrape_pools", "names of the scrape jobs", 0, false, run_scrape_pools},
-    {"GET", "/api/v1/rules", "rule groups: type, rule_name[], rule_group[], file[]", 0, false,
-     run_rules},
+    {"GET", "/api/v1/rules", "rule groups: type, rule_name[], rule_group[], file[], match[]", 0,
+     false, run_rules},
     {"GET", "/api/v1/alerts", "alerts that are pending or firing", 0, false, run_alerts},
     {"GET", "/api/v1/alertmanagers", "where alerts are sent", 0, false, run_alertmanagers},
     {"GET", "/api/v1/status/config", "the running configuration as YAML", 0, false, run_config},

@@ -16,6 +16,7 @@
 #include "codec/conf.h"
 #include "codec/expo.h"
 #include "engines/promql/promql.h"
+#include "engines/rules/rules.h"
 #include "engines/tsdb/tsdb.h"
 #include "net/http_server.h"
 
@@ -47,7 +48,8 @@ struct prom_pages {
     void (*targets_metadata)(void *ctx, const struct prom_call *c, struct buf *out);
     void (*metadata)(void *ctx, const struct prom_call *c, struct buf *out);
     void (*scrape_pools)(void *ctx, const struct prom_call *c, struct buf *out);
-    void (*rules)(void *ctx, const struct prom_call *c, struct buf *out);
+    /* ERR_INPUT: bad_data, with the message as it is. */
+    bool (*rules)(void *ctx, const struct rules_filter *f, struct buf *out, struct err *e);
     void (*alerts)(void *ctx, const struct prom_call *c, struct buf *out);
     void (*alertmanagers)(void *ctx, const struct prom_call *c, struct buf *out);
     void (*config)(void *ctx, const struct prom_call *c, struct buf *out);

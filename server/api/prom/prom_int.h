@@ -140,4 +140,7 @@ enum prom_match_flags {
 MUST_USE bool prom_matches(struct prom_call *c, unsigned flags, struct prom_selector **out,
                            uint32_t *n);
 
+/* The parameters of /api/v1/rules (rules.c); f borrows the call. false: the error is set. */
+MUST_USE bool prom_rules_wanted(struct prom_call *c, struct rules_filter *f);
+
 #endif

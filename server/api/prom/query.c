@@ -27,13 +27,33 @@ static struct promql_node *parse(struct prom_call *c, const char *where)
     return n;
 }
 
+/* explain=plan, explain=run. */
+static bool explain_of(struct prom_call *c, enum promql_explain_mode *mode)
+{
+    const struct str v = prom_get(c, "explain");
+    if (v.n == 0) {
+        *mode = PROMQL_EXPLAIN_OFF;
+    } else if (str_eq(v, STR("plan"))) {
+        *mode = PROMQL_EXPLAIN_PLAN;
+    } else if (str_eq(v, STR("run"))) {
+        *mode = PROMQL_EXPLAIN_RUN;
+    } else {
+        return prom_fail(
+            c, PROM_BAD_DATA,
+            "invalid parameter \"explain\": expected \"plan\" or \"run\", found \"%.*s\"",
+            STR_FMT(str_sub(v, 0, 100)));
+    }
+    return true;
+}
+
 /* Limits, clock and source of an evaluation. false: the error is set. */
 static bool prepare(struct prom_call *c, struct tsdb_view *view, struct promql_query *q)
 {
     const struct prom_config *config = &c->api->config;
     const struct str lookback = prom_get(c, "lookback_delta");
     int64_t timeout_ms;
-    if (!prom_duration(c, "timeout", config->timeout_ms, &timeout_ms)) {
+    if (!prom_duration(c, "timeout", config->timeout_ms, &timeout_ms) ||
+        !explain_of(c, &q->explain)) {
         return false;
     }
     q->lookback_ms = 0;
@@ -132,6 +152,10 @@ static bool evaluate(struct prom_call *c, struct promql_query *q, uint32_t limit
     if (prom_has(c, "stats")) {
         write_stats(c, &r.stats);
         warn_of_stats(c);
+    }
+    if (r.explain) {
+        BUF_LIT(&c->out, ",\"explain\":");
+        promql_explain_json(r.explain, &c->out);
     }
     BUF_LIT(&c->out, "}");
     return true;

@@ -1,16 +1,18 @@
 /* /federate and remote read: samples for another Prometheus.
  *
  *   ReadRequest  1 queries {1 start ms, 2 end ms, 3 matchers {1 type, 2 name, 3 value}, 4 hints},
- *                2 accepted response types (0 samples, 1 streamed chunks)
+ *                2 accepted response types (0 samples, 1 streamed chunks), the best first
  *   ReadResponse 1 results {1 timeseries {1 labels, 2 samples {1 value, 2 ms}, 4 histograms}}
  *
- * Samples are what every client takes, so chunks are not offered. Source: prompb/remote.proto. */
+ * Chunks are drawn in chunked.c. Either answer is made whole before it is sent, so that an error is
+ * a status and not half an answer. Source: prompb/remote.proto. */
 #include "server/api/prom/prom_int.h"
 
 #include "base/clock.h"
 #include "codec/f64.h"
 #include "codec/prompb.h"
 #include "codec/snappy.h"
+#include "server/api/prom/chunked_int.h"
 
 #include <stdlib.h>
 
@@ -188,10 +190,13 @@ static bool run_federate(struct prom_call *c)
 /* -- Remote read -- */
 
 struct read_query {
+    uint32_t index; /* in the request */
     int64_t from_ms, to_ms;
     struct matcher m[MATCHERS_MAX];
     uint32_t m_n;
 };
+
+enum response_type { RESPONSE_SAMPLES = 0, RESPONSE_CHUNKS = 1, RESPONSE_NONE };
 
 static bool read_matcher(struct str bytes, struct matcher *out)
 {
@@ -244,8 +249,24 @@ static void write_sample(struct buf *b, const struct tsdb_column *col, uint32_t 
     pb_end(b, sample);
 }
 
+static void write_series(struct buf *b, struct labels l, const struct tsdb_column *col)
+{
+    const size_t series = pb_begin(b, 1);
+    for (uint32_t k = 0; k < l.n; k++) {
+        const size_t label = pb_begin(b, 1);
+        pb_put_bytes(b, 1, l.v[k].name);
+        pb_put_bytes(b, 2, l.v[k].value);
+        pb_end(b, label);
+    }
+    for (uint32_t k = 0; k < col->n; k++) {
+        write_sample(b, col, k);
+    }
+    pb_end(b, series);
+}
+
+/* chunks NULL: samples. */
 static bool answer_query(struct prom_call *c, struct tsdb_view *view, struct tsdb_column *col,
-                         const struct read_query *q)
+                         const struct read_query *q, struct chunked *chunks)
 {
     uint32_t *ids, n;
     uint64_t samples = 0;
@@ -256,7 +277,7 @@ static bool answer_query(struct prom_call *c, struct tsdb_view *view, struct tsd
                      &ids, &n, &e)) {
         return prom_fail_err(c, &e);
     }
-    const size_t result = pb_begin(&c->out, 1);
+    const size_t result = chunks ? 0 : pb_begin(&c->out, 1);
     arena_init(&row, &c->mem, 1U << 20);
     bool ok = true;
     for (uint32_t i = 0; i < n && ok && !c->out.failed; i++) {
@@ -266,28 +287,24 @@ static bool answer_query(struct prom_call *c, struct tsdb_view *view, struct tsd
             ok = prom_fail(c, PROM_EXECUTION_ERROR, "exceeded sample limit (%lld)",
                            (long long)c->api->config.samples_max);
         } else if (col->n > 0) {
-            const size_t series = pb_begin(&c->out, 1);
             const struct labels l = tsdb_labels(view, ids[i], &row);
-            for (uint32_t k = 0; k < l.n; k++) {
-                const size_t label = pb_begin(&c->out, 1);
-                pb_put_bytes(&c->out, 1, l.v[k].name);
-                pb_put_bytes(&c->out, 2, l.v[k].value);
-                pb_end(&c->out, label);
+            if (!chunks) {
+                write_series(&c->out, l, col);
+            } else if (!chunked_series(chunks, q->index, l, col, &c->out, &e)) {
+                ok = prom_fail_err(c, &e);
             }
-            for (uint32_t k = 0; k < col->n; k++) {
-                write_sample(&c->out, col, k);
-            }
-            pb_end(&c->out, series);
             arena_reset(&row);
         }
     }
     arena_release(&row);
-    pb_end(&c->out, result);
+    if (!chunks) {
+        pb_end(&c->out, result);
+    }
     return ok;
 }
 
-static bool answer_read(struct prom_call *c, struct tsdb_view *view, struct tsdb_column *col,
-                        struct str request)
+static bool answer_queries(struct prom_call *c, struct tsdb_view *view, struct tsdb_column *col,
+                           struct str request, struct chunked *chunks)
 {
     struct read_query *q = ARENA_NEW(&c->arena, struct read_query);
     struct pb p = pb_of(request);
@@ -301,14 +318,42 @@ static bool answer_read(struct prom_call *c, struct tsdb_view *view, struct tsdb
         if (f.number != 1 || f.wire != PB_LEN) {
             continue;
         }
+        q->index = queries;
         if (++queries > QUERIES_MAX || !read_query(f.bytes, q)) {
             return prom_fail(c, PROM_BAD_DATA, "malformed query %u of a read request", queries);
         }
-        if (!answer_query(c, view, col, q)) {
+        if (!answer_query(c, view, col, q, chunks)) {
             return false;
         }
     }
     return !p.failed || prom_fail(c, PROM_BAD_DATA, "expected a ReadRequest message");
+}
+
+static bool type_take(uint64_t type, enum response_type *out)
+{
+    *out = type > RESPONSE_CHUNKS ? RESPONSE_NONE : (enum response_type)type;
+    return *out != RESPONSE_NONE;
+}
+
+/* The first accepted type that there is; samples when none is named. */
+static enum response_type response_type(struct str request)
+{
+    struct pb p = pb_of(request);
+    struct pb_field f;
+    enum response_type type = RESPONSE_SAMPLES;
+    while (pb_next(&p, &f)) {
+        if (f.number == 2 && f.wire == PB_VARINT && type_take(f.u, &type)) {
+            return type;
+        }
+        struct pb packed = pb_of(f.number == 2 && f.wire == PB_LEN ? f.bytes : STR(""));
+        uint64_t u;
+        while (packed.p < packed.end && pb_varint(&packed, &u)) {
+            if (type_take(u, &type)) {
+                return type;
+            }
+        }
+    }
+    return type;
 }
 
 /* Packs the answer in place of itself. */
@@ -329,6 +374,17 @@ static bool pack(struct prom_call *c)
     return true;
 }
 
+static bool answer_chunks(struct prom_call *c, struct tsdb_view *view, struct tsdb_column *col,
+                          struct str request)
+{
+    struct chunked chunks;
+    chunked_init(&chunks, &c->mem, (size_t)c->api->config.answer_bytes_max);
+    const bool ok = answer_queries(c, view, col, request, &chunks);
+    chunked_release(&chunks);
+    c->type = CHUNKED_TYPE;
+    return ok;
+}
+
 static bool read_all(struct prom_call *c, struct tsdb_view *view, struct tsdb_column *col)
 {
     struct buf request;
@@ -336,7 +392,16 @@ static bool read_all(struct prom_call *c, struct tsdb_view *view, struct tsdb_co
     buf_init(&request, &c->mem, REQUEST_BYTES_MAX);
     bool ok = snappy_unpack(buf_str(&c->body), REQUEST_BYTES_MAX, &request, &e) ||
               prom_fail(c, PROM_BAD_DATA, "%s", e.msg);
-    ok = ok && answer_read(c, view, col, buf_str(&request)) && pack(c);
+    const enum response_type type = ok ? response_type(buf_str(&request)) : RESPONSE_NONE;
+    if (ok && type == RESPONSE_CHUNKS) {
+        ok = answer_chunks(c, view, col, buf_str(&request));
+    } else if (ok && type == RESPONSE_SAMPLES) {
+        ok = answer_queries(c, view, col, buf_str(&request), NULL) && pack(c);
+    } else if (ok) {
+        ok = prom_fail(c, PROM_BAD_DATA,
+                       "none of the accepted response types is known: expected SAMPLES (0) or "
+                       "STREAMED_XOR_CHUNKS (1)");
+    }
     buf_release(&request);
     return ok;
 }
@@ -348,6 +413,7 @@ static bool run_read(struct prom_call *c)
 
 const struct prom_endpoint prom_endpoints_remote[] = {
     {"GET", "/federate", "present values as text: match[]", 0, false, run_federate},
-    {"POST", "/api/v1/read", "Prometheus remote read (samples)", READ_BYTES_MAX, true, run_read},
+    {"POST", "/api/v1/read", "Prometheus remote read (samples, chunks)", READ_BYTES_MAX, true,
+     run_read},
 };
 const uint32_t prom_endpoints_remote_n = ARRAY_LEN(prom_endpoints_remote);

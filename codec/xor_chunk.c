@@ -1,4 +1,4 @@
-/* Chunks of Prometheus: bits, the highest of a byte first.
+/* Chunks of Prometheus, read: bits, the highest of a byte first.
  *
  *     XOR               u16 count, varint t, 64 bits v; uvarint t delta, xor v; then
  *                       t delta of delta (prefix 0, 10, 110, 1110, 1111: none, 14, 17, 20, 64
@@ -16,12 +16,12 @@
  * otherwise is damaged. Source: tsdb/docs/format/chunks.md of Prometheus. Encodings 4 to 6 (with
  * start timestamps, 3.x, behind switches) are not read: no released tool here writes them to test
  * against. */
-#include "engines/tsdb/import_int.h"
+#include "codec/xor_chunk.h"
 
 #include <math.h>
 
-#define SPANS_MAX  4096
-#define CUSTOM_MAX 4096
+#define SPANS_MAX  NHIST_BUCKETS_MAX
+#define CUSTOM_MAX NHIST_BUCKETS_MAX
 
 struct bits {
     const unsigned char *p;
@@ -155,12 +155,10 @@ static bool damaged(struct err *e, const char *what)
     return err_set(e, ERR_CORRUPT, "chunk is damaged: %s", what);
 }
 
-typedef bool (*each_fn)(void *ctx, const struct import_sample *s, struct err *e);
-
-static bool xor_decode(struct bits *b, each_fn each, void *ctx, struct err *e)
+static bool xor_decode(struct bits *b, xor_chunk_each each, void *ctx, struct err *e)
 {
     uint64_t n = bits_get(b, 16);
-    struct import_sample s = {0};
+    struct xor_chunk_sample s = {0};
     struct window w = {0};
     int64_t delta = 0;
     for (uint64_t i = 0; i < n; i++) {
@@ -349,8 +347,8 @@ static enum nhist_reset reset_of(unsigned flags, uint64_t i)
     return i > 0 ? NHIST_NO_RESET : flags >> 6 == 2 ? NHIST_RESET : NHIST_UNKNOWN;
 }
 
-static bool hists_decode(struct bits *b, bool floats, struct arena *a, each_fn each, void *ctx,
-                         struct err *e)
+static bool hists_decode(struct bits *b, bool floats, struct arena *a, xor_chunk_each each,
+                         void *ctx, struct err *e)
 {
     uint64_t n = bits_get(b, 16);
     unsigned flags = (unsigned)bits_get(b, 8);
@@ -373,7 +371,7 @@ static bool hists_decode(struct bits *b, bool floats, struct arena *a, each_fn e
         }
         s.h.reset = reset_of(flags, i);
         struct nhist stale = {.sum = s.h.sum, .integer = !floats};
-        struct import_sample x = {
+        struct xor_chunk_sample x = {
             .t_ms = s.t_ms, .v = s.h.sum, .h = is_stale_nan(s.h.sum) ? &stale : &s.h};
         if (!each(ctx, &x, e)) {
             return false;
@@ -382,14 +380,14 @@ static bool hists_decode(struct bits *b, bool floats, struct arena *a, each_fn e
     return true;
 }
 
-bool import_chunk_decode(unsigned encoding, struct str data, struct arena *hists, each_fn each,
-                         void *ctx, struct err *e)
+bool xor_chunk_decode(unsigned encoding, struct str data, struct arena *hists, xor_chunk_each each,
+                      void *ctx, struct err *e)
 {
     struct bits b = {.p = (const unsigned char *)data.p, .n = (uint64_t)data.n * 8};
     switch (encoding) {
-    case IMPORT_XOR: return xor_decode(&b, each, ctx, e);
-    case IMPORT_HIST: return hists_decode(&b, false, hists, each, ctx, e);
-    case IMPORT_FLOAT_HIST: return hists_decode(&b, true, hists, each, ctx, e);
+    case XOR_CHUNK_FLOATS: return xor_decode(&b, each, ctx, e);
+    case XOR_CHUNK_HISTS: return hists_decode(&b, false, hists, each, ctx, e);
+    case XOR_CHUNK_FLOAT_HISTS: return hists_decode(&b, true, hists, each, ctx, e);
     default: return err_set(e, ERR_INPUT, "chunk encoding %u is not known", encoding);
     }
 }
