@@ -12,6 +12,7 @@
 #define HAZARD_MAX     0.99 /* a day that brought everything has not shown that none was before */
 #define GENERAL_FRAUDS 2.0  /* the general law counts as so many frauds */
 #define PARENT_FRAUDS  50.0 /* a parent law counts as so many, if it has them */
+#define GUESS_FRAUDS   0.5  /* the usual number of frauds of a day counts as so many */
 #define TAIL_MISFIT    0.35 /* standard deviation of the guessed tail, as a share of its logarithm */
 /* Evidence that is a week away may be of another law: standard deviation of a hazard, as a share,
  * reaching FAR_MISFIT far away. */
@@ -118,6 +119,27 @@ static void integrate(const struct sums *s, const struct prior *p, const struct 
     out->hazard[0] = 1;
 }
 
+static double daily_of(const struct delay_row *rows, size_t rows_count, int32_t about,
+                       double known_days, const struct delay_law *law)
+{
+    double known = 0;
+    double expected = 0;
+    for (size_t i = 0; i < rows_count; i++) {
+        const double age = fmin(floor(known_days - 1 - rows[i].day), DELAY_AGES - 1);
+        if (age < 0) {
+            continue;
+        }
+        const double w = exp2(-fabs((double)rows[i].day - about) / DELAY_HALF_LIFE_DAYS);
+        double all = 0;
+        for (unsigned k = 0; k <= (unsigned)age; k++) {
+            all += rows[i].seen[k];
+        }
+        known += w * all;
+        expected += w * exp(law->log_share[(unsigned)age]);
+    }
+    return expected > 0 ? known / expected : 0;
+}
+
 void delay_law_fit(const struct delay_row *rows, size_t rows_count, int32_t about,
                    double known_days, const struct delay_law *parent, struct delay_law *out)
 {
@@ -140,6 +162,7 @@ void delay_law_fit(const struct delay_row *rows, size_t rows_count, int32_t abou
     }
     out->weight = n;
     integrate(&s, &p, parent, out);
+    out->daily = daily_of(rows, rows_count, about, known_days, out);
 }
 
 bool delay_share(const struct delay_law *law, double age_days, double *share, double *var_log)
@@ -156,12 +179,14 @@ bool delay_share(const struct delay_law *law, double age_days, double *share, do
     return *share >= DELAY_SHARE_MIN;
 }
 
-struct delay_estimate delay_complete(uint64_t observed, double share, double var_log)
+struct delay_estimate delay_complete(const struct delay_law *law, uint64_t observed, double share,
+                                     double var_log)
 {
     ASSERT(share > 0 && share <= 1);
     const double n = (double)observed;
-    const double value = n / share;
-    /* Half a fraud more in the variance: none seen is not none there. */
-    return (struct delay_estimate){value, (n + 0.5) * (1 - share) / (share * share) +
-                                              value * value * var_log};
+    const double shape = n + GUESS_FRAUDS;
+    const double mean = law->daily > 0 ? law->daily : shape / share;
+    const double unseen = (1 - share) * shape / (GUESS_FRAUDS / mean + share);
+    return (struct delay_estimate){n + unseen, unseen + unseen * unseen / shape,
+                                   (n + unseen) * sqrt(var_log)};
 }

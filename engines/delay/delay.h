@@ -45,6 +45,7 @@ struct delay_law {
     /* Reversed hazards and how many frauds stand behind each, for laws that take this as parent. */
     double hazard[DELAY_AGES];
     double weight; /* frauds that the law was learnt from, near ones counting fully */
+    double daily;  /* frauds a day that days near have in all: rows without any count too */
 };
 
 /* The law near decision day `about`, from what was known at known_days (days since 1970, with
@@ -59,9 +60,14 @@ MUST_USE bool delay_share(const struct delay_law *law, double age_days, double *
                           double *var_log);
 
 struct delay_estimate {
-    double value, var; /* how many there will be in all */
+    double value; /* how many there will be in all */
+    double var;   /* of the number to come, the law given */
+    double law;   /* standard deviation by what the law is wrong; it is so for many days alike */
 };
-/* observed: known at an age of which `share` is expected. */
-struct delay_estimate delay_complete(uint64_t observed, double share, double var_log);
+/* observed: known at an age of which `share` is expected. To come are a Poisson number of unknown
+ * mean, of which law->daily is a very weak guess (it counts as half a fraud): about
+ * observed * (1 - share) / share where frauds were seen, few where there never are any. */
+struct delay_estimate delay_complete(const struct delay_law *law, uint64_t observed, double share,
+                                     double var_log);
 
 #endif

@@ -119,9 +119,9 @@ TEST(delay_completes_young_days_without_bias)
             double var = 0;
             delay_law_fit(w.known, DAYS, (int32_t)d, known_day, NULL, &law);
             assert_true(delay_share(&law, age, &share, &var));
-            const struct delay_estimate e = delay_complete(known_of(&w.known[d]), share, var);
+            const struct delay_estimate e = delay_complete(&law, known_of(&w.known[d]), share, var);
             sum[i] += e.value / 60;
-            covered += fabs(e.value - 60) <= 1.959963984540054 * sqrt(e.var);
+            covered += fabs(e.value - 60) <= 1.959963984540054 * sqrt(e.var + e.law * e.law);
             asked++;
         }
     }
@@ -191,10 +191,29 @@ TEST(delay_says_nothing_before_it_can)
 
 TEST(delay_complete_knows_what_it_does_not_know)
 {
-    const struct delay_estimate sure = delay_complete(40, 1, 0);
-    assert_true(sure.value == 40 && sure.var == 0);
-    const struct delay_estimate half = delay_complete(20, 0.5, 0.01);
-    assert_true(half.value == 40);
-    assert_true(fabs(half.var - (20.5 * 0.5 / 0.25 + 1600 * 0.01)) < 1e-9);
-    assert_true(delay_complete(0, 0.5, 0).var > 0);
+    const struct delay_law usual = {.daily = 40};
+    const struct delay_law rare = {.daily = 0.01};
+    const struct delay_estimate sure = delay_complete(&usual, 40, 1, 0);
+    assert_true(sure.value == 40 && sure.var == 0 && sure.law == 0);
+    const struct delay_law many = {.daily = 4000};
+    const struct delay_estimate half = delay_complete(&many, 2000, 0.5, 0.01);
+    assert_true(fabs(half.value / 4000 - 1) < 0.001);
+    assert_true(fabs(half.var / (2000 * 0.5 / 0.25) - 1) < 0.001); /* the binomial's */
+    assert_true(fabs(half.law / 400 - 1) < 0.001);
+    /* None seen is not none there; but of what is rare there is hardly one. */
+    assert_true(delay_complete(&usual, 0, 0.1, 0).value > 3);
+    assert_true(delay_complete(&rare, 0, 0.1, 0).value < 0.02);
+    const struct delay_law unheard = {0};
+    assert_true(delay_complete(&unheard, 0, 0.5, 0).value > 0);
+}
+
+TEST(delay_law_knows_how_many_frauds_a_day_has)
+{
+    struct rng r;
+    rng_init(&r, test_seed());
+    struct world w;
+    struct delay_law law;
+    fill(&w, &r, 60, 3, DAYS + 1);
+    delay_law_fit(w.known, DAYS, DAYS - 1, DAYS + 1, NULL, &law);
+    assert_true(law.daily > 45 && law.daily < 80);
 }
