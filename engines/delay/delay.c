@@ -16,7 +16,7 @@
 #define TAIL_MISFIT    0.35 /* standard deviation of the guessed tail, as a share of its logarithm */
 /* Evidence that is a week away may be of another law: standard deviation of a hazard, as a share,
  * reaching FAR_MISFIT far away. */
-#define FAR_MISFIT 0.25
+#define FAR_MISFIT 0.3
 #define FAR_DAYS   7.0
 
 struct sums {
