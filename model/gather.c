@@ -3,15 +3,6 @@
  * one. */
 #include "model/model_int.h"
 
-/* What a query means to one shard. */
-struct filter {
-    uint16_t version_from, version_to; /* numbers, both included */
-    uint8_t dim;
-    uint16_t value;
-    int64_t as_of_ns, age_ns;
-    bool none;
-};
-
 static bool dim_of(const struct model *m, struct str name, uint8_t *out)
 {
     for (uint32_t i = 0; i < m->c->segments.count && i < RECORD_DIMS_MAX; i++) {
@@ -23,12 +14,12 @@ static bool dim_of(const struct model *m, struct str name, uint8_t *out)
     return false;
 }
 
-static struct filter filter_of(const struct model *m, const struct model_shard *s,
-                               const struct model_query *q)
+struct model_filter model_filter_of(const struct model *m, const struct model_shard *s,
+                                    const struct model_query *q)
 {
-    struct filter f = {.version_to = (uint16_t)(model_names_count(&s->names, 0) - 1),
-                       .as_of_ns = q->as_of_ns,
-                       .age_ns = q->age_ns};
+    struct model_filter f = {.version_to = (uint16_t)(model_names_count(&s->names, 0) - 1),
+                             .as_of_ns = q->as_of_ns,
+                             .age_ns = q->age_ns};
     if (q->version.n > 0) {
         f.none = !model_names_find(&s->names, 0, q->version, &f.version_from);
         f.version_to = f.version_from;
@@ -58,7 +49,7 @@ static void merge_cohort(struct model_quality_in *in, const struct model_cohort 
     }
 }
 
-static int64_t horizon(const struct filter *f, int32_t day)
+int64_t model_horizon(const struct model_filter *f, int32_t day)
 {
     int64_t t = f->as_of_ns == T_NS_NONE ? INT64_MAX : f->as_of_ns;
     int64_t age_end = 0;
@@ -70,14 +61,13 @@ static int64_t horizon(const struct filter *f, int32_t day)
 }
 
 static bool fold_labels(struct model *m, const struct model_shard *s, const struct model_day *day,
-                        const struct filter *f)
+                        const struct model_filter *f)
 {
     struct model_quality_in *in = m->work;
-    int64_t as_of_ns = horizon(f, day->day);
+    int64_t as_of_ns = model_horizon(f, day->day);
     for (uint32_t i = day->labels_first; i != MODEL_NIL; i = s->labels.v[i].next_of_day) {
         const struct model_label *l = &s->labels.v[i];
-        if (!l->newest || l->version < f->version_from || l->version > f->version_to ||
-            (f->dim != MODEL_ALL_DIM && l->dims[f->dim - 1] != f->value)) {
+        if (!l->newest || !model_filter_takes(f, l)) {
             continue;
         }
         enum truth truth = model_labels_truth(&s->labels, l, as_of_ns);
@@ -104,7 +94,7 @@ static bool fold_labels(struct model *m, const struct model_shard *s, const stru
 static void each_cohort(struct model *m, const struct model_shard *s, const struct model_query *q,
                         void (*fn)(struct model_quality_in *, const struct model_cohort *))
 {
-    struct filter f = filter_of(m, s, q);
+    struct model_filter f = model_filter_of(m, s, q);
     for (uint32_t d = 0; d < s->labels.days_count && !f.none; d++) {
         const struct model_day *day = &s->labels.days[d];
         if (day->day < q->day_from || day->day > q->day_to) {
@@ -130,7 +120,7 @@ static void weigh_cohort(struct model_quality_in *in, const struct model_cohort 
 
 static bool fold_shard(struct model *m, const struct model_shard *s, const struct model_query *q)
 {
-    struct filter f = filter_of(m, s, q);
+    struct model_filter f = model_filter_of(m, s, q);
     for (uint32_t d = 0; d < s->labels.days_count && !f.none; d++) {
         const struct model_day *day = &s->labels.days[d];
         if (day->day >= q->day_from && day->day <= q->day_to && !fold_labels(m, s, day, &f)) {
@@ -204,7 +194,24 @@ static void band_place(const struct model *m, uint32_t band, struct model_band *
     b->age_ns = ages[band] * NS_PER_DAY;
 }
 
-void model_bands_update(struct model *m, void *const *states, uint32_t n)
+/* Reading all labels for the law of delays takes longer than a tick should; labels are slow. */
+#define LATE_EVERY_NS (60 * NS_PER_S)
+
+static void band_late(struct model *m, void *const *states, uint32_t n, int64_t now_ns,
+                      const struct model_query *q, const struct model_band *old,
+                      struct model_band *b)
+{
+    const bool same = old->valid && old->day_from == b->day_from && old->day_to == b->day_to;
+    if (same && now_ns - old->late_ns < LATE_EVERY_NS && now_ns >= old->late_ns) {
+        b->late = old->late;
+        b->late_ns = old->late_ns;
+        return;
+    }
+    b->late_ns = now_ns;
+    b->valid = b->valid && model_late_figures(m, states, n, q, &b->q, &b->late);
+}
+
+void model_bands_update(struct model *m, void *const *states, uint32_t n, int64_t now_ns)
 {
     for (uint32_t i = 0; i < MODEL_BANDS && m->watermark_ns != T_NS_NONE; i++) {
         struct model_band b = {0};
@@ -212,12 +219,13 @@ void model_bands_update(struct model *m, void *const *states, uint32_t n)
         b.changes = model_changes(states, n, b.day_from, b.day_to);
         struct model_band *old = &m->bands[i];
         if (old->valid && old->day_from == b.day_from && old->day_to == b.day_to &&
-            old->changes == b.changes) {
+            old->changes == b.changes && now_ns - old->late_ns < LATE_EVERY_NS) {
             continue;
         }
         struct model_query q = {
             .day_from = b.day_from, .day_to = b.day_to, .as_of_ns = T_NS_NONE, .age_ns = b.age_ns};
         b.valid = model_gather(m, states, n, &q, &b.q);
+        band_late(m, states, n, now_ns, &q, old, &b);
         *old = b;
     }
 }

@@ -71,6 +71,12 @@ struct model_day *model_day_at(struct model_labels *t, int32_t day)
     return &t->days[at];
 }
 
+const struct model_day *model_day_find(const struct model_labels *t, int32_t day)
+{
+    uint32_t at = day_lower(t, day);
+    return at < t->days_count && t->days[at].day == day ? &t->days[at] : NULL;
+}
+
 static uint32_t newest_of(const struct model_labels *t, struct hash128 id)
 {
     size_t at = SIZE_MAX;

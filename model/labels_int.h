@@ -68,6 +68,8 @@ void model_labels_init(struct model_labels *t, struct mem *m, size_t max, size_t
 void model_labels_release(struct model_labels *t);
 /* Finds or makes; NULL at the bound of days or without memory. Borrows until the next call. */
 struct model_day *model_day_at(struct model_labels *t, int32_t day);
+/* NULL when absent. */
+const struct model_day *model_day_find(const struct model_labels *t, int32_t day);
 /* `l` without links. */
 enum model_label_result model_labels_add(struct model_labels *t, const struct model_label *l);
 enum model_label_result model_labels_wait(struct model_labels *t, const struct model_waiting *w);

@@ -7,6 +7,7 @@
 #include "model/features_int.h"
 #include "model/join_int.h"
 #include "model/labels_int.h"
+#include "model/late_int.h"
 #include "model/model.h"
 #include "model/names_int.h"
 #include "model/quality_int.h"
@@ -107,6 +108,8 @@ struct model_band {
     uint64_t changes;         /* of its days when it was computed */
     bool valid;
     struct model_quality q;
+    int64_t late_ns; /* when it was computed */
+    struct model_late late;
 };
 extern const struct str model_band_text[MODEL_BANDS];
 
@@ -192,11 +195,40 @@ size_t model_filters_share(const struct model *m, uint32_t shards);
 /* At rest: when a shard had no room, the manifest gives up the oldest of its filters. */
 void model_filters_balance(struct model *m, void *const *states, uint32_t n);
 
+/* What a query means to one shard. */
+struct model_filter {
+    uint16_t version_from, version_to; /* numbers, both included */
+    uint8_t dim;
+    uint16_t value;
+    int64_t as_of_ns, age_ns;
+    bool none; /* nothing here has such a version or value */
+};
+struct model_filter model_filter_of(const struct model *m, const struct model_shard *s,
+                                    const struct model_query *q);
+static inline bool model_filter_takes(const struct model_filter *f, const struct model_label *l)
+{
+    return !f->none && l->version >= f->version_from && l->version <= f->version_to &&
+           (f->dim == MODEL_ALL_DIM || l->dims[f->dim - 1] == f->value);
+}
+/* Until when labels of a decision day count. */
+int64_t model_horizon(const struct model_filter *f, int32_t day);
+
+/* late.c: the figures of a query when all labels will be in; now: those of model_gather. false
+ * without memory. Work: all labels within 100 days of the question, and days x strata x ages. */
+MUST_USE bool model_late_figures(struct model *m, void *const *states, uint32_t n,
+                                 const struct model_query *q, const struct model_quality *now,
+                                 struct model_late *out);
+/* Until when anything is known to a question: its as-of time, or the newest decision or label. */
+int64_t model_known_ns(const struct model *m, void *const *states, uint32_t n,
+                       const struct model_query *q);
+/* INT32_MIN when there are no decisions. */
+int32_t model_day_newest(void *const *states, uint32_t n);
+
 /* gather.c: quality of what a query names, all shards merged. false without memory. */
 MUST_USE bool model_gather(struct model *m, void *const *states, uint32_t n,
                            const struct model_query *q, struct model_quality *out);
 uint64_t model_changes(void *const *states, uint32_t n, int32_t day_from, int32_t day_to);
-void model_bands_update(struct model *m, void *const *states, uint32_t n);
+void model_bands_update(struct model *m, void *const *states, uint32_t n, int64_t now_ns);
 
 /* merge.c: shards' counters added up by name; arrays are of the merged names. */
 struct model_merged_feature {

@@ -277,6 +277,43 @@ static void count(struct out *o, struct str name, struct str help, size_t offset
 }
 
 #define Q(field) offsetof(struct model_quality, field)
+#define LATE(field)                                                           \
+    (offsetof(struct model_band, late) + offsetof(struct model_late, field) - \
+     offsetof(struct model_band, q))
+
+/* What is expected to be known by now, and whether a source of labels has stopped. */
+static void late(struct out *o)
+{
+    struct expo_family *share =
+        family(o, EXPO_GAUGE, STR("fraud_labels_expected_share"), STR(""),
+               STR("Share of frauds that is expected to be known at the cohort's age."));
+    for (uint32_t i = 0; i < MODEL_BANDS; i++) {
+        const struct model_band *b = &o->m->bands[i];
+        for (uint32_t p = 0; p < 2 && b->valid; p++) {
+            const struct label l[] = {LABEL("cohort", model_band_text[i]),
+                                      LABEL("predicted", p ? STR("fraud") : STR("legit"))};
+            if (!isnan(b->late.expected[p])) {
+                expo_add(o->x, share, l, 2, b->late.expected[p]);
+            }
+        }
+    }
+    struct expo_family *frozen = family(
+        o, EXPO_GAUGE, STR("fraud_labels_stopped"), STR(""),
+        STR("1: this source is silent for longer than it ever is; corrected figures stand still."));
+    const struct model_band *b = &o->m->bands[0];
+    for (uint32_t i = 0; i < LABEL_SOURCES && b->valid; i++) {
+        const struct label l[] = {LABEL("source", label_source_text(i))};
+        expo_add(o->x, frozen, l, 1, b->late.frozen[i]);
+    }
+    figure(o, STR("fraud_model_recall_corrected"),
+           STR("Recall once all labels are in, by the law of their delays."), LATE(recall));
+    figure(o, STR("fraud_model_precision_corrected"),
+           STR("Precision once all labels are in, by the law of their delays."), LATE(precision));
+    figure(o, STR("fraud_cohort_frauds_corrected"), STR("Frauds once all labels are in."),
+           LATE(frauds));
+    figure(o, STR("fraud_cohort_missed_brl_corrected"),
+           STR("R$ of frauds let through, once all labels are in."), LATE(missed_brl));
+}
 
 /* What the bank wants to hold, so that alerts compare with it and not with a number of ours. */
 static void objectives(struct out *o)
@@ -297,7 +334,7 @@ static void objectives(struct out *o)
 static void quality(struct out *o)
 {
     objectives(o);
-    model_bands_update(o->m, o->states, o->n);
+    model_bands_update(o->m, o->states, o->n, o->now_ns);
     count(o, STR("fraud_cohort_n"), STR("Decisions of the cohort."), Q(n));
     count(o, STR("fraud_cohort_n_scored"),
           STR("Decisions of the cohort that have a score: those of AUC, Brier, log-loss and ECE."),
@@ -329,6 +366,7 @@ static void quality(struct out *o)
     figure(o, STR("fraud_model_log_loss"), STR("Log-loss, normal interval."), Q(log_loss));
     figure(o, STR("fraud_model_ece"), STR("Calibration error, ten equal widths, delta method."),
            Q(ece_width10));
+    late(o);
 }
 
 void model_publish(void *app, void *const *states, uint32_t n, int64_t now_ns, struct expo *x)

@@ -74,7 +74,8 @@ static void put_brl(struct buf *b, i128 centavos)
 static void put_figure(struct buf *b, const char *name, const struct model_figure *f,
                        const char *method)
 {
-    buf_fmt(b, ",\"%s\":", name);
+    /* Also the first of an object of its own. */
+    buf_fmt(b, b->n > 0 && b->p[b->n - 1] == '{' ? "\"%s\":" : ",\"%s\":", name);
     if (isnan(f->value)) {
         BUF_LIT(b, "null");
         return;
@@ -184,6 +185,79 @@ static void put_quality(struct buf *b, const struct model_quality *q)
     put_figure(b, "ece_mass10", &q->ece_mass10, "delta95");
 }
 
+static void put_share(struct buf *b, const char *name, double v)
+{
+    buf_fmt(b, "\"%s\":", name);
+    buf_json_f64(b, v);
+}
+
+/* One figure three times: as the labels stand, as it will be, and as it was when labels were in. */
+static void put_three(struct buf *b, const char *name, const struct model_figure *naive,
+                      const struct model_figure *corrected, const struct model_figure *matured)
+{
+    buf_fmt(b, "\"%s\":{", name);
+    put_figure(b, "naive", naive, "wilson95");
+    put_figure(b, "corrected", corrected, "delay law, logit95");
+    put_figure(b, "matured", matured, "wilson95");
+    buf_char(b, '}');
+}
+
+static void put_late(struct buf *b, const struct model_quality *now, const struct model_late *late,
+                     const struct model_quality *matured)
+{
+    BUF_LIT(b, ",\"late\":{\"expected_share\":{");
+    put_share(b, "all", late->expected_all);
+    buf_char(b, ',');
+    put_share(b, "predicted", late->expected[1]);
+    buf_char(b, ',');
+    put_share(b, "let_through", late->expected[0]);
+    BUF_LIT(b, "},\"frozen_since\":");
+    if (late->frozen_ns == T_NS_NONE) {
+        BUF_LIT(b, "null");
+    } else {
+        buf_char(b, '"');
+        time_format(b, late->frozen_ns);
+        buf_char(b, '"');
+    }
+    BUF_LIT(b, ",\"frozen_sources\":[");
+    bool first = true;
+    for (uint32_t i = 0; i < LABEL_SOURCES; i++) {
+        if (late->frozen[i]) {
+            buf_str_add(b, first ? STR("") : STR(","));
+            buf_json_str(b, label_source_text(i));
+            first = false;
+        }
+    }
+    BUF_LIT(b, "],\"figures\":{");
+    put_three(b, "recall", &now->recall, &late->recall, &matured->recall);
+    buf_char(b, ',');
+    put_three(b, "precision", &now->precision, &late->precision, &matured->precision);
+    buf_char(b, '}');
+    put_figure(b, "frauds", &late->frauds, "delay law, log95");
+    put_figure(b, "amount_fraud_missed", &late->missed_brl, "delay law, delta95");
+    buf_char(b, '}');
+}
+
+/* The same decisions when their labels were in; nothing defined while the youngest is not old
+ * enough. */
+static bool gather_matured(struct model *m, void *const *states, uint32_t n,
+                           const struct model_query *q, struct model_quality *out)
+{
+    const struct model_figure none = {(double)NAN, (double)NAN, (double)NAN};
+    *out = (struct model_quality){.recall = none, .precision = none};
+    const int32_t last = model_day_newest(states, n);
+    const int64_t age_ns = m->c->mature_days * NS_PER_DAY;
+    const int32_t to = q->day_to < last ? q->day_to : last;
+    if (m->watermark_ns == T_NS_NONE || last == INT32_MIN ||
+        model_known_ns(m, states, n, q) < ns_from_day(to + 1) + age_ns) {
+        return true;
+    }
+    struct model_query matured = *q;
+    matured.age_ns = age_ns;
+    matured.as_of_ns = q->as_of_ns;
+    return model_gather(m, states, n, &matured, out);
+}
+
 /* Values that exist, so that a reader can ask for each. Of the first shard that has them, then
  * the next. */
 static void put_known(struct buf *b, const struct model *m, void *const *states, uint32_t n)
@@ -230,13 +304,18 @@ void model_quality_json(void *app, void *const *states, uint32_t n, const struct
 {
     struct model *m = app;
     struct model_quality figures;
-    if (!model_gather(m, states, n, q, &figures)) {
+    struct model_quality matured;
+    struct model_late late;
+    if (!model_gather(m, states, n, q, &figures) ||
+        !model_late_figures(m, states, n, q, &figures, &late) ||
+        !gather_matured(m, states, n, q, &matured)) {
         out->failed = true;
         return;
     }
     buf_char(out, '{');
     put_question(out, q);
     put_quality(out, &figures);
+    put_late(out, &figures, &late, &matured);
     put_known(out, m, states, n);
     buf_char(out, '}');
 }

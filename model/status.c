@@ -300,7 +300,7 @@ void model_status(void *app, void *const *states, uint32_t n, int64_t now_ns, st
         return;
     }
     model_slots_sum(states, n, now_ns, &w);
-    model_bands_update(m, states, n);
+    model_bands_update(m, states, n, now_ns);
     struct state s = {.level = w.decisions > 0 ? LEVEL_OK : LEVEL_NONE};
     struct shown precision = newest(m, true);
     struct shown recall = newest(m, false);
