@@ -263,7 +263,8 @@ static uint64_t json_marks(uint64_t w)
     return (w | (w - ones * 0x20) | (quote - ones) | (slash - ones)) & tops;
 }
 
-/* Copies n bytes to `to`, which has room for 8 at least; false when JSON does not take one as it is. */
+/* Copies n bytes to `to`, which has room for 8 at least; false when JSON does not take one as it
+ * is. */
 static bool json_copy_plain(char *to, const char *p, size_t n)
 {
     uint64_t marks = 0;

@@ -61,8 +61,8 @@ char *arena_cstr(struct arena *a, struct str s);
 
 /* Lets go of the pages of the program's and its libraries' code and constants: once it has started,
  * most of them (8 of 13 MB: symbol tables, set-up of what is linked) are not looked at again. They
- * stay in the system's cache, and what is used comes back by a fault. For a program that goes on for
- * long; call it when it has started. */
+ * stay in the system's cache, and what is used comes back by a fault. For a program that goes on
+ * for long; call it when it has started. */
 void mem_code_cool(void);
 
 #endif

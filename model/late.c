@@ -123,7 +123,8 @@ static void freeze(struct triangle *t, const struct model *m, void *const *state
 
 /* ---- rows ---- */
 
-/* The label that first said fraud, of an id whose truth is fraud as of known_ns; NULL: it is not. */
+/* The label that first said fraud, of an id whose truth is fraud as of known_ns; NULL: it is not.
+ * */
 static const struct model_label *first_fraud(const struct model_labels *t,
                                              const struct model_label *newest, int64_t known_ns)
 {

@@ -1,5 +1,5 @@
-/* farol check [config] FILE: is the configuration valid, and are the rule files that it names? Says file, line and column, shows the line
- * with a caret, and what was probably meant. */
+/* farol check [config] FILE: is the configuration valid, and are the rule files that it names?
+ * Says file, line and column, shows the line with a caret, and what was probably meant. */
 #include "server/commands_int.h"
 
 #include "base/file.h"

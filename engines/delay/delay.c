@@ -13,10 +13,10 @@
 #define GENERAL_FRAUDS 2.0  /* the general law counts as so many frauds */
 #define PARENT_FRAUDS  50.0 /* a parent law counts as so many, if it has them */
 #define GUESS_FRAUDS   0.5  /* the usual number of frauds of a day counts as so many */
-#define TAIL_MISFIT    0.35 /* standard deviation of the guessed tail, as a share of its logarithm */
+#define TAIL_MISFIT    0.50 /* standard deviation of the guessed tail, share of its logarithm */
 /* Evidence that is a week away may be of another law: standard deviation of a hazard, as a share,
  * reaching FAR_MISFIT far away. */
-#define FAR_MISFIT 0.3
+#define FAR_MISFIT 0.4
 #define FAR_DAYS   7.0
 
 struct sums {
@@ -57,26 +57,32 @@ struct prior {
     double var_tail; /* of the logarithm of what it contributes, as a share of it squared */
 };
 
-/* The general law to the power that fits what is known. Later ages weigh more, as the tail is
- * what it is needed for. */
-static void general_prior(const struct sums *s, double n, struct prior *p)
+/* The weight of a fraud that is known by age k: the days that are old enough may all be far. */
+static double scale_of(const struct sums *s, unsigned k)
 {
+    return s->by[k] > 0 ? s->by_squares[k] / s->by[k] : 1;
+}
+
+/* The general law to the power that fits the older half of the ages that are known: it is needed
+ * for those beyond. */
+static void general_prior(const struct sums *s, struct prior *p)
+{
+    unsigned oldest = 0;
+    for (unsigned k = 1; k < DELAY_AGES; k++) {
+        oldest = s->by[k] > 0 ? k : oldest;
+    }
     double seen = 0;
     double expected = 0;
-    double all = 0;
-    for (unsigned k = 1; k < DELAY_AGES; k++) {
-        seen += k * s->in[k];
-        expected += k * s->by[k] * general_hazard(k);
-        all += s->in[k];
+    for (unsigned k = oldest / 2 + 1; k <= oldest; k++) {
+        seen += s->in[k] / scale_of(s, k);
+        expected += s->by[k] / scale_of(s, k) * general_hazard(k);
     }
-    const double mean_age = all > 0 ? seen / all : 1;
-    const double power =
-        (seen + GENERAL_FRAUDS * mean_age) / (expected + GENERAL_FRAUDS * mean_age);
+    const double power = (seen + GENERAL_FRAUDS) / (expected + GENERAL_FRAUDS);
     for (unsigned k = 1; k < DELAY_AGES; k++) {
         p->hazard[k] = fmin(power * general_hazard(k), HAZARD_MAX);
     }
     p->frauds = GENERAL_FRAUDS;
-    p->var_tail = 1 / (n + GENERAL_FRAUDS) + TAIL_MISFIT * TAIL_MISFIT;
+    p->var_tail = 1 / (seen + GENERAL_FRAUDS) + TAIL_MISFIT * TAIL_MISFIT;
 }
 
 static void parent_prior(const struct delay_law *parent, struct prior *p)
@@ -96,8 +102,8 @@ static void integrate(const struct sums *s, const struct prior *p, const struct 
     out->log_share[DELAY_AGES - 1] = 0;
     out->var[DELAY_AGES - 1] = 0;
     for (unsigned k = DELAY_AGES - 1; k >= 1; k--) {
-        /* What far days weigh per fraud: the prior's frauds must weigh as little there. */
-        const double scale = s->by[k] > 0 ? s->by_squares[k] / s->by[k] : 1;
+        /* The prior's frauds weigh as little as the others. */
+        const double scale = scale_of(s, k);
         const double before = p->frauds * scale;
         const double weight = s->by[k] + before;
         const double h = fmin((s->in[k] + before * p->hazard[k]) / weight, HAZARD_MAX);
@@ -156,7 +162,7 @@ void delay_law_fit(const struct delay_row *rows, size_t rows_count, int32_t abou
     const double n = all > 0 ? all * all / squares : 0;
     struct prior p = {0};
     if (parent == NULL) {
-        general_prior(&s, n, &p);
+        general_prior(&s, &p);
     } else {
         parent_prior(parent, &p);
     }

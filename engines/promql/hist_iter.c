@@ -14,8 +14,8 @@ static const struct nhist_side *side_of(const struct hist_iter *it, bool *positi
     return *positive ? &it->h->pos : &it->h->neg;
 }
 
-/* Whether spans and counts agree and the indexes (*end: behind the last) have a meaning; a side where
- * they do not is passed over in both directions. */
+/* Whether spans and counts agree and the indexes (*end: behind the last) have a meaning; a side
+ * where they do not is passed over in both directions. */
 static bool sound_side(const struct nhist_side *side, int64_t *end)
 {
     uint64_t total = 0;

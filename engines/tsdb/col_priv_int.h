@@ -189,8 +189,8 @@ void col_plan(struct col_scratch *s, const int64_t *r, uint32_t n, struct col_pl
  * COL_PATCHES. r is used up. */
 unsigned char *col_resid_write(struct col_scratch *s, int64_t *r, uint32_t n, unsigned char *to,
                                unsigned *first);
-/* Residuals [lo, hi) of the n: *out says where in `room`, which has COL_SLACK more than n, they are.
- * `in` moves past all of them. */
+/* Residuals [lo, hi) of the n: *out says where in `room`, which has COL_SLACK more than n, they
+ * are. `in` moves past all of them. */
 MUST_USE bool col_resid_read(struct col_scratch *s, struct rd *in, unsigned first, uint32_t n,
                              uint32_t lo, uint32_t hi, int64_t *room, int64_t **out, struct err *e);
 
@@ -201,8 +201,8 @@ MUST_USE bool col_resid_read(struct col_scratch *s, struct rd *in, unsigned firs
  * may use all 64 bits. Returns the end. */
 unsigned char *col_steps_write(struct col_scratch *s, uint32_t n, unsigned meaning, bool wraps,
                                bool ref, unsigned char *to, unsigned *first);
-/* The other way, after the second byte was read: integers [lo, hi), *m says where in s->ints[0]. With
- * COL_REF the caller adds the neighbour's. */
+/* The other way, after the second byte was read: integers [lo, hi), *m says where in s->ints[0].
+ * With COL_REF the caller adds the neighbour's. */
 MUST_USE bool col_steps_read(struct col_scratch *s, struct rd *in, unsigned first, unsigned meaning,
                              uint32_t n, uint32_t lo, uint32_t hi, int64_t **m, struct err *e);
 

@@ -119,8 +119,8 @@ unsigned char *col_resid_write(struct col_scratch *s, int64_t *r, uint32_t n, un
 
 /* --- decoding --------------------------------------------------------------------------------- */
 
-/* Numbers [lo, hi) of the n that are packed with w bits, each plus base: from *out on, in `room`. The
- * bits are copied to where reading behind their end does no harm. */
+/* Numbers [lo, hi) of the n that are packed with w bits, each plus base: from *out on, in `room`.
+ * The bits are copied to where reading behind their end does no harm. */
 static bool get_packed(struct col_scratch *s, struct rd *in, uint32_t n, unsigned w, uint32_t lo,
                        uint32_t hi, uint64_t base, int64_t *room, int64_t **out)
 {

@@ -3,8 +3,8 @@
  * in the generation and nothing behind it.
  *
  * The head is bounded: at head_bytes_max the generation is frozen; while the one before is still
- * being written the active one may grow to the same bound, then committing waits for the flusher, and
- * when the flusher cannot write (the disk is full), samples are refused (TSDB_HEAD_FULL).
+ * being written the active one may grow to the same bound, then committing waits for the flusher,
+ * and when the flusher cannot write (the disk is full), samples are refused (TSDB_HEAD_FULL).
  * thread: committer, or open before it runs. */
 #include "engines/tsdb/commit_int.h"
 
@@ -42,9 +42,9 @@ uint64_t freeze_bound(struct tsdb *db)
     return config.head_bytes_max > want ? config.head_bytes_max : want;
 }
 
-/* Every series has filled its first chunk, on the average, and about as much memory is in use as the
- * head may have: the next samples would begin chunks half as long again, most of them empty when the
- * bound is reached. */
+/* Every series has filled its first chunk, on the average, and about as much memory is in use as
+ * the head may have: the next samples would begin chunks half as long again, most of them empty
+ * when the bound is reached. */
 static bool first_chunks_full(struct tsdb *db, const struct tsdb_config *c)
 {
     const struct gen *g = db->active;

@@ -12,9 +12,9 @@
  * Series that are sampled together share a time column: a chunk says where in the column it begins,
  * and its i-th sample has the column's time start + i. When a series' next time is not what the
  * column has there, a new chunk begins, in the column where the sample before in the batch with the
- * same time went (the cache), or in a column of its own. Columns hold 10, 15, 20 and so on to 32 times, and a
- * chunk is never longer than what is left of its column: a generation that is flushed early has
- * little empty space, and none when every series has filled its first chunk (freeze.c).
+ * same time went (the cache), or in a column of its own. Columns hold 10, 15, 20 and so on to 32
+ * times, and a chunk is never longer than what is left of its column: a generation that is flushed
+ * early has little empty space, and none when every series has filled its first chunk (freeze.c).
  *
  * Publication: the committer fills value and time, then stores count with release; a reader loads
  * count with acquire and looks at nothing beyond it. Memory is never moved or reused while a view

@@ -3,8 +3,8 @@
  * heap, and because the committer needs to know before it writes the log that memory will not fail
  * it afterwards (pool_reserve).
  *
- * Most reserved pages are never needed, and one that nobody has written to costs address space only:
- * so they wait apart, and those that were in use before are handed out first.
+ * Most reserved pages are never needed, and one that nobody has written to costs address space
+ * only: so they wait apart, and those that were in use before are handed out first.
  *
  * Invariant: pages_n = pages out + free_n; free_n counts both lists. */
 #include "engines/tsdb/head_int.h"

@@ -15,9 +15,9 @@
  * Columns that are good as they are keep their bytes (round_copy).
  *
  * Memory: cursors of the inputs, a bit and a half for each series of an input, a group's samples at
- * hand, the writer's directory. The inputs are mapped; their data is read once and in order, and let
- * go behind the reading, while offsets and times of their directories, looked up all over the place,
- * stay until the end. */
+ * hand, the writer's directory. The inputs are mapped; their data is read once and in order, and
+ * let go behind the reading, while offsets and times of their directories, looked up all over the
+ * place, stay until the end. */
 #include "engines/tsdb/merge_member_int.h"
 
 #define COLUMN_MIN  400

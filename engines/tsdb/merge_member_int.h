@@ -22,9 +22,9 @@ struct merge_source {
     int64_t min_ms, max_ms;
 };
 
-/* Where an input has the column of a series, without looking at its list of ids: writing order jumps
- * about in that, so all of it would be in memory, and every look a miss of the cache. A bit for each
- * id, and the number of bits before each word. */
+/* Where an input has the column of a series, without looking at its list of ids: writing order
+ * jumps about in that, so all of it would be in memory, and every look a miss of the cache. A bit
+ * for each id, and the number of bits before each word. */
 struct merge_place {
     uint64_t *bits;   /* NULL: few ids, or several columns of one; block_find knows */
     uint32_t *before; /* same length */

@@ -8,9 +8,9 @@
  * are merged into one when the window is over, that is, when a block of a later window exists: then
  * nothing but late samples can come to it. A sample is so written four times in a week.
  *
- * EARLY flushed blocks (with the usual ten minutes between flushes, just a window of them) are merged
- * at once, because each block costs a query a search, and whatever their windows: a sender that
- * catches up with hours writes blocks that hold both its old times and everybody's new ones.
+ * EARLY flushed blocks (with the usual ten minutes between flushes, just a window of them) are
+ * merged at once, because each block costs a query a search, and whatever their windows: a sender
+ * that catches up with hours writes blocks that hold both its old times and everybody's new ones.
  *
  * Only neighbours by age are merged, and a block longer than the span stops a run: long blocks are
  * not written again for a short one. Spans stop at an eighth of the retention time, so that what is

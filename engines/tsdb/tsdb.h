@@ -71,9 +71,9 @@ MUST_USE bool tsdb_series(struct tsdb *db, uint32_t source, struct labels ls, ui
                           struct err *e);
 
 /* Remembers the raw bytes in which a sender names a series (a protobuf label block, the text before
- * a value), so that the next time costs two hashes: one that the caller brings and one with a secret
- * seed, since a hash alone would merge series. Bounded; forgets by itself when a series is dropped. One cache per
- * source of bytes (door, scrape target). thread: the owner's. */
+ * a value), so that the next time costs two hashes: one that the caller brings and one with a
+ * secret seed, since a hash alone would merge series. Bounded; forgets by itself when a series is
+ * dropped. One cache per source of bytes (door, scrape target). thread: the owner's. */
 struct tsdb_names;
 MUST_USE bool tsdb_names_new(struct tsdb *db, size_t bytes_max, struct tsdb_names **out,
                              struct err *e);
