@@ -13,6 +13,7 @@ void model_batch_begin(void *state, const struct record_reader *r)
     struct model_shard *s = state;
     (void)r;
     model_features_batch(&s->features);
+    drift_batch_begin(s->drift);
     s->now_ns = os_now_ns(s->model->os);
     s->slot = model_slot_of(s->now_ns);
 }
@@ -123,19 +124,21 @@ static void note_decision(struct model_shard *s, const struct record_reader *r,
     model_features_add(&s->features, s->model->c, r, d, s->slot);
 }
 
-/* Adds the event to the cohorts of its day, version and segments: all or none. */
+/* Adds the event to the cohorts of its day, version, segments and verdict: all or none. */
 static bool add_to_cohorts(struct model_shard *s, int32_t day_number, const struct model_row *row,
                            const struct model_event *ev)
 {
-    struct model_cohort *into[1 + RECORD_DIMS_MAX];
+    struct model_cohort *into[MODEL_FLAGGED_DIM + 1];
     uint32_t count = 0;
     struct model_day *day = model_day_at(&s->labels, day_number);
     if (day == NULL) {
         return false;
     }
-    for (uint8_t dim = MODEL_ALL_DIM; dim <= RECORD_DIMS_MAX; dim++) {
-        uint16_t value = dim == MODEL_ALL_DIM ? 0 : row->dims[dim - 1];
-        if (dim != MODEL_ALL_DIM && value == MODEL_NAME_NONE) {
+    const bool flagged = model_is_positive(s->model->c, row->verdict);
+    for (uint8_t dim = MODEL_ALL_DIM; dim <= MODEL_FLAGGED_DIM; dim++) {
+        const bool segment = dim != MODEL_ALL_DIM && dim != MODEL_FLAGGED_DIM;
+        uint16_t value = segment ? row->dims[dim - 1] : 0;
+        if ((segment && value == MODEL_NAME_NONE) || (dim == MODEL_FLAGGED_DIM && !flagged)) {
             continue;
         }
         struct model_cohort *c = model_cohort_at(&s->cohorts, day_number, row->version, dim, value);
@@ -219,6 +222,7 @@ static void apply_decision(struct model_shard *s, const struct record *rec,
         return;
     }
     note_decision(s, r, d, row.version, &ev);
+    drift_add(s->drift, r, d, row.dims);
     if (!model_join_add(&s->join, &s->names, hour, &row)) {
         s->refusals[MODEL_REFUSE_UNJOINED]++;
     }

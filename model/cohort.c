@@ -95,7 +95,10 @@ static int64_t fix(double x, double unit)
 
 void model_event_of(double score, enum verdict v, int64_t amount_centavos, struct model_event *out)
 {
-    *out = (struct model_event){.score = score, .amount_centavos = amount_centavos, .verdict = v};
+    *out = (struct model_event){.score = score,
+                                .cell_money = MODEL_MONEY_NONE,
+                                .amount_centavos = amount_centavos,
+                                .verdict = v};
     if (isnan(score)) {
         return;
     }
@@ -111,6 +114,8 @@ void model_event_of(double score, enum verdict v, int64_t amount_centavos, struc
     out->cell = inside ? cell_from_logit(logit, score, 0) : model_score_cell(score, 0);
     out->cell_coarse = inside ? cell_from_logit(logit, score, MODEL_COARSE)
                               : model_score_cell(score, MODEL_COARSE);
+    out->cell_money = inside ? cell_from_logit(logit, score, MODEL_MONEY_SHIFT)
+                             : model_score_cell(score, MODEL_MONEY_SHIFT);
     out->tag = tag_of(score + 0.0); /* -0 is 0 */
     out->cell_sum = fix(score, MODEL_CELL_FIX);
     out->s = fix(score, MODEL_FIX);
@@ -127,7 +132,7 @@ void model_cohorts_init(struct model_cohorts *t, struct mem *m)
 
 static size_t pages_of(const struct model_cohort *c)
 {
-    return c->dim == MODEL_ALL_DIM ? MODEL_PAGES : MODEL_COARSE_PAGES;
+    return model_coarse_of(c->dim) == 0 ? MODEL_PAGES : MODEL_COARSE_PAGES;
 }
 
 static void pages_free(struct mem *m, union model_page **pages, size_t count)
@@ -141,6 +146,7 @@ static void pages_free(struct mem *m, union model_page **pages, size_t count)
 static void cohort_free(struct mem *m, struct model_cohort *c)
 {
     pages_free(m, c->pages, pages_of(c));
+    mem_give(m, c->money, MODEL_MONEY_CELLS * sizeof *c->money);
     mem_give(m, c, sizeof *c);
 }
 
@@ -303,14 +309,36 @@ static bool list_room(struct model_cohorts *t, struct model_cohort *c, size_t sc
     return c->celled || page_at(t, c, scores / MODEL_PAGE_SCORES) != NULL;
 }
 
+static bool money_room(struct model_cohorts *t, struct model_cohort *c)
+{
+    if (c->money == NULL) {
+        c->money = mem_take(t->mem, MODEL_MONEY_CELLS * sizeof *c->money);
+    }
+    return c->money != NULL;
+}
+
 bool model_cohort_reserve(struct model_cohorts *t, struct model_cohort *c,
                           const struct model_event *ev)
 {
+    if (c->dim == MODEL_ALL_DIM && ev->amount_centavos != AMOUNT_NONE && !money_room(t, c)) {
+        return false;
+    }
     if (!ev->scored) {
         return true;
     }
     return list_room(t, c, c->base.scored) &&
-           (!c->celled || cell_at(t, c, c->dim == MODEL_ALL_DIM ? ev->cell : ev->cell_coarse));
+           (!c->celled || cell_at(t, c, model_coarse_of(c->dim) == 0 ? ev->cell : ev->cell_coarse));
+}
+
+bool model_cohort_put_money(struct model_cohorts *t, struct model_cohort *c, uint32_t cell,
+                            i128 centavos)
+{
+    ASSERT(cell < MODEL_MONEY_CELLS);
+    if (!money_room(t, c)) {
+        return false;
+    }
+    c->money[cell] += centavos;
+    return true;
 }
 
 bool model_cohort_put_score(struct model_cohorts *t, struct model_cohort *c, size_t scores_have,
@@ -362,12 +390,15 @@ void model_cohort_add(struct model_cohort *c, const struct model_event *ev)
         b->amounts_missing++;
     } else {
         b->amounts[ev->verdict] += ev->amount_centavos;
+        if (c->money != NULL) {
+            c->money[ev->cell_money] += ev->amount_centavos;
+        }
     }
     if (!ev->scored) {
         return;
     }
     if (c->celled) {
-        uint32_t cell = c->dim == MODEL_ALL_DIM ? ev->cell : ev->cell_coarse;
+        uint32_t cell = model_coarse_of(c->dim) == 0 ? ev->cell : ev->cell_coarse;
         union model_page *p = c->pages[cell / MODEL_PAGE_CELLS];
         ASSERT(p != NULL);
         model_cell_merge(&p->cells[cell % MODEL_PAGE_CELLS], 1, ev->tag, ev->cell_sum);

@@ -26,6 +26,11 @@
 #define MODEL_EXACT_MAX        16384u
 #define MODEL_EXACT_COARSE_MAX 2048u
 
+/* Money by score is in cells of 32 logit cells each; scores 0 and 1 and tenths as above. */
+#define MODEL_MONEY_SHIFT 5u
+#define MODEL_MONEY_CELLS ((MODEL_LOGIT_CELLS >> MODEL_MONEY_SHIFT) + 12)
+#define MODEL_MONEY_NONE  (MODEL_MONEY_CELLS - 1) /* decisions without a score */
+
 #define MODEL_FIX      0x1p56 /* fixed point of s, s^2, -ln(1-s) */
 #define MODEL_FIX_SQ   0x1p48 /* of s^4, ln(1-s)^2 (at most 1300) */
 #define MODEL_CELL_FIX 0x1p32 /* of a cell's sum of scores: 2^31 decisions fit */
@@ -51,7 +56,7 @@ union model_page {
 struct model_event {
     bool scored; /* false: the pipeline decided without the model; figures of scores leave it out */
     double score, score_clip;
-    uint32_t cell, cell_coarse, tag;
+    uint32_t cell, cell_coarse, cell_money, tag;
     int64_t cell_sum, s, s2, s4, nll, nll2;
     int64_t amount_centavos;
     enum verdict verdict;
@@ -66,7 +71,8 @@ struct model_base {
     i128 s, s2, s4, nll, nll2; /* of the scored */
 };
 
-#define MODEL_ALL_DIM 0 /* cohort of all decisions; segment dimension i is i + 1 */
+#define MODEL_ALL_DIM     0 /* cohort of all decisions; segment dimension i is i + 1 */
+#define MODEL_FLAGGED_DIM (RECORD_DIMS_MAX + 1) /* of the predicted positives among them */
 struct model_cohort {
     int32_t day;
     uint16_t version, value;
@@ -74,6 +80,7 @@ struct model_cohort {
     bool celled; /* the pages hold cells, else scores in any order: base.scored of them */
     struct model_base base;
     union model_page **pages; /* owns, as each; made when first needed, NULL = empty */
+    i128 *money; /* owns; centavos by score, MODEL_MONEY_CELLS; only of MODEL_ALL_DIM, NULL = 0 */
 };
 
 struct model_cohorts {
@@ -91,7 +98,7 @@ void model_cell_bounds(uint32_t cell, uint32_t coarse, double *lo, double *hi);
 void model_event_of(double score, enum verdict v, int64_t amount_centavos, struct model_event *out);
 static inline uint32_t model_coarse_of(uint8_t dim)
 {
-    return dim == MODEL_ALL_DIM ? 0 : MODEL_COARSE;
+    return dim == MODEL_ALL_DIM || dim == MODEL_FLAGGED_DIM ? 0 : MODEL_COARSE;
 }
 static inline uint32_t model_exact_max(uint32_t coarse)
 {
@@ -110,14 +117,14 @@ static inline double model_cohort_score(const struct model_cohort *c, size_t i)
 }
 static inline uint32_t model_cohort_cells(const struct model_cohort *c)
 {
-    return c->dim == MODEL_ALL_DIM ? MODEL_CELLS : MODEL_COARSE_CELLS;
+    return model_coarse_of(c->dim) == 0 ? MODEL_CELLS : MODEL_COARSE_CELLS;
 }
 /* NULL when absent. */
 struct model_cohort *model_cohort_find(const struct model_cohorts *t, int32_t day, uint16_t version,
                                        uint8_t dim, uint16_t value);
 /* Frees the cohorts of days before `day`. Linear in all cohorts. */
 void model_cohorts_drop_before(struct model_cohorts *t, int32_t day);
-/* Makes room for the event's score; false without memory, and then no sum has changed. */
+/* Makes room for the event's score and money; false without memory, and then no sum has changed. */
 MUST_USE bool model_cohort_reserve(struct model_cohorts *t, struct model_cohort *c,
                                    const struct model_event *ev);
 /* The room must be there. */
@@ -129,6 +136,8 @@ MUST_USE bool model_cohort_put_score(struct model_cohorts *t, struct model_cohor
 MUST_USE bool model_cohort_put_cell(struct model_cohorts *t, struct model_cohort *c,
                                     size_t scores_have, uint32_t cell,
                                     const struct model_cell *from);
+MUST_USE bool model_cohort_put_money(struct model_cohorts *t, struct model_cohort *c, uint32_t cell,
+                                     i128 centavos);
 void model_base_merge(struct model_base *to, const struct model_base *from);
 void model_cell_merge(struct model_cell *to, uint32_t n, uint32_t tag, int64_t sum);
 static inline const struct model_cell *model_cohort_cell(const struct model_cohort *c,

@@ -63,6 +63,12 @@ static bool read_objectives(const struct yaml_node *n, void *dst, struct arena *
     return conf_read(objective_fields, ARRAY_LEN(objective_fields), n, &c->objectives, a, e);
 }
 
+static bool read_drift(const struct yaml_node *n, void *dst, struct arena *a, struct err *e)
+{
+    struct model_config *c = dst;
+    return drift_config_read(n, a, &c->drift, e);
+}
+
 #define WHOLE(k, read_fn, h)                        \
     {                                               \
         k, CONF_T_CUSTOM, 0, NULL, 0, 0, h, read_fn \
@@ -76,6 +82,11 @@ const struct conf_field model_fields[] = {
     WHOLE("positive", read_positive,
           "decisions that count as predicted fraud; default: all but approve"),
     WHOLE("objectives", read_objectives, "precision and recall to hold"),
+    WHOLE(
+        "drift", read_drift,
+        "features against a frozen reference: enabled, hours, reference_days (14), reference_from, "
+        "reference_to, segments_max (64), categories_max (512), grace (10m), retention_days (97), "
+        "effect_min (0.05), q_max (0.01)"),
     CONF_I64(struct model_config, retention_days, "retention_days", "97", 2, 400,
              "days of decisions and labels that are kept"),
     CONF_I64(struct model_config, mature_days, "mature_days", "87", 1, 399,
@@ -107,7 +118,8 @@ bool model_config_read(const struct yaml_node *section, struct arena *a, struct 
                        struct err *e)
 {
     *out = (struct model_config){0};
-    if (!conf_read(model_fields, model_fields_count, section, out, a, e)) {
+    if (!drift_config_read(NULL, a, &out->drift, e) ||
+        !conf_read(model_fields, model_fields_count, section, out, a, e)) {
         return false;
     }
     if (out->positive == 0) {

@@ -40,7 +40,7 @@ void model_features_batch(struct model_features *f)
     f->map_count = 0;
 }
 
-static double default_of(const struct model_config *c, struct str name)
+double model_default_of(const struct model_config *c, struct str name)
 {
     for (uint32_t i = 0; i < c->defaults_count; i++) {
         if (str_eq(c->defaults[i].feature, name)) {
@@ -63,11 +63,12 @@ struct model_feature *model_feature_at(struct model_features *f, const struct mo
         return NULL;
     }
     for (size_t i = had; i < f->cap; i++) {
-        f->v[i].fallback =
-            i < f->names.count ? default_of(c, intern_str(&f->names, (uint32_t)i)) : (double)NAN;
+        f->v[i].fallback = i < f->names.count
+                               ? model_default_of(c, intern_str(&f->names, (uint32_t)i))
+                               : (double)NAN;
     }
     if (id < f->max) {
-        f->v[id].fallback = default_of(c, name);
+        f->v[id].fallback = model_default_of(c, name);
     }
     *idx = id;
     return &f->v[id];

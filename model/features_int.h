@@ -48,6 +48,8 @@ void model_features_init(struct model_features *f, struct mem *m, uint32_t max,
                          const float *log10_table);
 void model_features_release(struct model_features *f);
 void model_features_batch(struct model_features *f);
+/* The number that stands for "no value" of a feature, NaN = none. */
+double model_default_of(const struct model_config *c, struct str name);
 /* slot: of the arrival; counted: false while old journal is replayed. */
 void model_features_add(struct model_features *f, const struct model_config *c,
                         const struct record_reader *r, const struct decision *d, int64_t slot);

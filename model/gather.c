@@ -3,6 +3,8 @@
  * one. */
 #include "model/model_int.h"
 
+#include <stdlib.h>
+
 static bool dim_of(const struct model *m, struct str name, uint8_t *out)
 {
     for (uint32_t i = 0; i < m->c->segments.count && i < RECORD_DIMS_MAX; i++) {
@@ -35,6 +37,9 @@ struct model_filter model_filter_of(const struct model *m, const struct model_sh
 static void merge_cohort(struct model_quality_in *in, const struct model_cohort *c)
 {
     model_base_merge(&in->base, &c->base);
+    for (uint32_t i = 0; c->money != NULL && i < MODEL_MONEY_CELLS; i++) {
+        in->money[i] += c->money[i];
+    }
     if (!c->celled) {
         for (uint64_t i = 0; i < c->base.scored; i++) {
             model_quality_put_score(in, model_cohort_score(c, i));
@@ -90,11 +95,13 @@ static bool fold_labels(struct model *m, const struct model_shard *s, const stru
     return true;
 }
 
-/* Calls fn for every cohort that the query names. */
-static void each_cohort(struct model *m, const struct model_shard *s, const struct model_query *q,
+/* Calls fn for every cohort that the query names; flagged: those of the predicted positives. */
+static void each_cohort(const struct model *m, const struct model_shard *s,
+                        const struct model_query *q, bool flagged, struct model_quality_in *in,
                         void (*fn)(struct model_quality_in *, const struct model_cohort *))
 {
     struct model_filter f = model_filter_of(m, s, q);
+    f.dim = flagged ? MODEL_FLAGGED_DIM : f.dim;
     for (uint32_t d = 0; d < s->labels.days_count && !f.none; d++) {
         const struct model_day *day = &s->labels.days[d];
         if (day->day < q->day_from || day->day > q->day_to) {
@@ -104,7 +111,7 @@ static void each_cohort(struct model *m, const struct model_shard *s, const stru
             const struct model_cohort *c =
                 model_cohort_find(&s->cohorts, day->day, (uint16_t)v, f.dim, f.value);
             if (c != NULL) {
-                fn(m->work, c);
+                fn(in, c);
             }
         }
     }
@@ -140,12 +147,12 @@ bool model_gather(struct model *m, void *const *states, uint32_t n, const struct
     m->work->coarse = q->dim.n > 0 ? MODEL_COARSE : 0;
     m->work->exact = true;
     for (uint32_t k = 0; k < n; k++) {
-        each_cohort(m, model_shard_of(states, k), q, weigh_cohort);
+        each_cohort(m, model_shard_of(states, k), q, false, m->work, weigh_cohort);
     }
     m->work->exact = m->work->exact && m->work->scores_count <= model_exact_max(m->work->coarse);
     m->work->scores_count = 0;
     for (uint32_t k = 0; k < n; k++) {
-        each_cohort(m, model_shard_of(states, k), q, merge_cohort);
+        each_cohort(m, model_shard_of(states, k), q, false, m->work, merge_cohort);
         if (!fold_shard(m, model_shard_of(states, k), q)) {
             return false;
         }
@@ -160,6 +167,96 @@ bool model_gather(struct model *m, void *const *states, uint32_t n, const struct
     model_quality_sort(m->work);
     model_quality_compute(m->work, out);
     return true;
+}
+
+bool model_gather_flagged(struct model *m, void *const *states, uint32_t n,
+                          const struct model_query *q, bool *known)
+{
+    if (m->flagged == NULL && (m->flagged = mem_take(m->mem, sizeof *m->flagged)) == NULL) {
+        return false;
+    }
+    memset(m->flagged, 0, sizeof *m->flagged);
+    m->flagged->exact = true;
+    for (uint32_t k = 0; k < n; k++) {
+        each_cohort(m, model_shard_of(states, k), q, true, m->flagged, weigh_cohort);
+    }
+    /* They are some of the decisions of m->work: their list is not longer, and theirs are cells
+     * only where those are, unless a checkpoint was damaged. */
+    const bool fits = m->flagged->exact && m->flagged->scores_count <= MODEL_EXACT_MAX;
+    *known = q->dim.n == 0 && (fits || !m->work->exact);
+    m->flagged->exact = m->work->exact;
+    m->flagged->scores_count = 0;
+    for (uint32_t k = 0; k < n && *known; k++) {
+        each_cohort(m, model_shard_of(states, k), q, true, m->flagged, merge_cohort);
+    }
+    *known = *known && m->flagged->base.n == m->work->predicted;
+    model_quality_sort(m->flagged);
+    return true;
+}
+
+/* Scores of one day; *sum grows by how many. to: NULL, or where they go from *sum on. false: some
+ * are in cells. */
+static bool day_scores(const struct model *m, void *const *states, uint32_t n,
+                       const struct model_query *q, int32_t day, double *to, size_t *sum)
+{
+    for (uint32_t k = 0; k < n; k++) {
+        const struct model_shard *s = model_shard_of(states, k);
+        const struct model_filter f = model_filter_of(m, s, q);
+        for (uint32_t v = f.version_from; v <= f.version_to && !f.none; v++) {
+            const struct model_cohort *c =
+                model_cohort_find(&s->cohorts, day, (uint16_t)v, f.dim, f.value);
+            for (size_t i = 0; c != NULL && !c->celled && to != NULL && i < c->base.scored; i++) {
+                to[*sum + i] = model_cohort_score(c, i);
+            }
+            *sum += c == NULL ? 0 : c->base.scored;
+            if (c != NULL && c->celled) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+static int lowest_first(const void *a, const void *b)
+{
+    const double x = *(const double *)a;
+    const double y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+bool model_gather_scores(struct model *m, void *const *states, uint32_t n,
+                         const struct model_query *q, struct model_scores *out)
+{
+    *out = (struct model_scores){.mem = m->mem};
+    const uint32_t max = model_exact_max(q->dim.n > 0 ? MODEL_COARSE : 0);
+    size_t count = 0;
+    ASSERT(q->day_from <= q->day_to);
+    ASSERT((int64_t)q->day_to - q->day_from < MODEL_SCORES_DAYS_MAX);
+    for (int32_t d = q->day_from; d <= q->day_to; d++) {
+        size_t of_day = 0;
+        const bool listed = day_scores(m, states, n, q, d, NULL, &of_day);
+        count += of_day;
+        if (!listed || of_day > max || count > MODEL_SCORES_MAX) {
+            return true;
+        }
+    }
+    out->v = mem_take(m->mem, count * sizeof *out->v);
+    if (out->v == NULL) {
+        return false;
+    }
+    out->cap = count;
+    for (int32_t d = q->day_from; d <= q->day_to; d++) {
+        const bool listed = day_scores(m, states, n, q, d, out->v, &out->count);
+        ASSERT(listed);
+    }
+    qsort(out->v, out->count, sizeof *out->v, lowest_first);
+    return true;
+}
+
+void model_scores_release(struct model_scores *s)
+{
+    mem_give(s->mem, s->v, s->v == NULL ? 0 : s->cap * sizeof *s->v);
+    *s = (struct model_scores){.mem = s->mem};
 }
 
 uint64_t model_changes(void *const *states, uint32_t n, int32_t day_from, int32_t day_to)

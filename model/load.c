@@ -22,6 +22,7 @@ struct loader {
     struct model *m;
     void *const *states;
     uint32_t n;
+    uint32_t version;
     uint32_t dims_count;      /* as saved */
     uint8_t kinds[KINDS];     /* saved kind to kind now; UINT8_MAX = gone */
     struct str *names[KINDS]; /* owns the arrays; text borrows the bytes */
@@ -192,8 +193,28 @@ static void load_scores(struct loader *l, struct model_shard *s, struct model_co
     uint32_t cells = get_count(l, 18);
     l->sane = l->sane && (cells > 0) == (scores == 0 && scored > 0);
     for (uint32_t i = 0; i < cells && fine(l); i++) {
-        load_cell(l, s, c, dim == MODEL_ALL_DIM ? MODEL_CELLS : MODEL_COARSE_CELLS, had);
+        load_cell(l, s, c, model_coarse_of(dim) == 0 ? MODEL_CELLS : MODEL_COARSE_CELLS, had);
     }
+}
+
+static void load_money(struct loader *l, struct model_shard *s, struct model_cohort *c, uint8_t dim)
+{
+    const uint32_t cells = l->version < 3 ? 0 : get_count(l, 18);
+    l->sane = l->sane && (cells == 0 || dim == MODEL_ALL_DIM);
+    for (uint32_t i = 0; i < cells && fine(l); i++) {
+        const uint16_t at = rd_u16le(&l->r);
+        const i128 centavos = get_i128(l);
+        l->sane = l->sane && at < MODEL_MONEY_CELLS;
+        if (fine(l) && c != NULL) {
+            l->memory = model_cohort_put_money(&s->cohorts, c, at, centavos);
+        }
+    }
+}
+
+/* Where the values of a cohort's dimension are named. */
+static uint32_t kind_of(uint8_t dim)
+{
+    return dim == MODEL_FLAGGED_DIM ? MODEL_ALL_DIM : dim;
 }
 
 static void load_cohort(struct loader *l)
@@ -203,8 +224,8 @@ static void load_cohort(struct loader *l)
     int32_t day = (int32_t)rd_u32le(&l->r);
     l->sane = l->sane && model_day_sane(day);
     uint16_t version = get_name(l, 0, s);
-    uint8_t dim = get_below(l, KINDS);
-    uint16_t value = get_name(l, dim, s);
+    uint8_t dim = get_below(l, l->version < 3 ? KINDS : MODEL_FLAGGED_DIM + 1);
+    uint16_t value = get_name(l, kind_of(dim), s);
     b.n = get_sane(l);
     b.amounts_missing = get_sane(l);
     b.scored = get_sane(l);
@@ -221,18 +242,20 @@ static void load_cohort(struct loader *l)
     b.nll = get_i128(l);
     b.nll2 = get_i128(l);
     struct model_cohort *c = NULL;
-    if (fine(l) && l->kinds[dim] != UINT8_MAX) {
+    if (fine(l) && l->kinds[kind_of(dim)] != UINT8_MAX) {
         /* The day must be listed for its cohorts to be found. */
         struct model_day *d = model_day_at(&s->labels, day);
+        const bool segment = dim != MODEL_ALL_DIM && dim != MODEL_FLAGGED_DIM;
         c = d == NULL ? NULL
-                      : model_cohort_at(&s->cohorts, day, version, l->kinds[dim],
-                                        dim == MODEL_ALL_DIM ? 0 : value);
+                      : model_cohort_at(&s->cohorts, day, version, segment ? l->kinds[dim] : dim,
+                                        segment ? value : 0);
         l->memory = c != NULL;
         if (c != NULL) {
             d->changes += b.n;
         }
     }
     load_scores(l, s, c, dim, b.scored);
+    load_money(l, s, c, dim);
     if (fine(l) && c != NULL) {
         model_base_merge(&c->base, &b);
         l->sane = c->base.n <= U64_SANE;
@@ -500,6 +523,7 @@ static void empty(struct model *m, void *const *states, uint32_t n)
         model_shard_reset(model_shard_of(states, k));
     }
     model_baselines_release(m);
+    model_drift_reset(m, states, n);
     m->runs_count = 0;
     m->leaving_count = 0;
     m->runs_lost = 0;
@@ -507,6 +531,7 @@ static void empty(struct model *m, void *const *states, uint32_t n)
     m->day_first = INT32_MIN;
     m->sweep = true;
     memset(m->bands, 0, sizeof m->bands);
+    m->watch.valid = false;
 }
 
 static void load_all(struct loader *l)
@@ -531,6 +556,12 @@ static void load_all(struct loader *l)
     if (fine(l)) {
         load_counters(l);
     }
+    if (fine(l) && l->version >= MODEL_SAVED_VERSION_DRIFT) {
+        struct err e = {0};
+        bool ok = model_drift_load(l->m, l->states, l->n, &l->r, &e);
+        l->memory = ok || e.code != ERR_NOMEM;
+        l->sane = ok || e.code == ERR_NOMEM;
+    }
 }
 
 bool model_load(void *app, void *const *states, uint32_t n, struct str bytes, struct err *e)
@@ -540,14 +571,15 @@ bool model_load(void *app, void *const *states, uint32_t n, struct str bytes, st
     ASSERT(n > 0);
     empty(l.m, states, n);
     struct str magic = rd_bytes(&l.r, sizeof MODEL_SAVED_MAGIC - 1);
-    uint32_t version = rd_u32le(&l.r);
+    l.version = rd_u32le(&l.r);
     if (l.r.failed || !str_eq(magic, STR(MODEL_SAVED_MAGIC))) {
         return err_set(e, ERR_CORRUPT,
                        "expected saved state of the model pillar, found other bytes");
     }
-    if (version != MODEL_SAVED_VERSION) {
-        return err_set(e, ERR_CORRUPT, "state of the model pillar has version %u, expected %u",
-                       (unsigned)version, MODEL_SAVED_VERSION);
+    if (l.version < MODEL_SAVED_VERSION_MIN || l.version > MODEL_SAVED_VERSION) {
+        return err_set(e, ERR_CORRUPT,
+                       "state of the model pillar has version %u, expected %u to %u",
+                       (unsigned)l.version, MODEL_SAVED_VERSION_MIN, MODEL_SAVED_VERSION);
     }
     load_all(&l);
     for (uint32_t kind = 0; kind < KINDS; kind++) {

@@ -37,6 +37,8 @@ static void use(struct model *m, struct pillar *p, void **states, uint32_t n, st
     arena_init(&a, mem, 1 << 24);
     expo_init(&x, &a, 0);
     model_quality_json(m, states, n, &q, &b);
+    model_calibration_json(m, states, n, &q, &b);
+    model_thresholds_json(m, states, n, &q, &b);
     p->tick(p->app, states, n, 1000);
     p->publish(p->app, states, n, 1000, &x);
     p->status(p->app, states, n, 1000, &b);

@@ -33,6 +33,10 @@ bool model_new(const struct model_config *c, const struct os *os, const char *di
     for (uint32_t i = 0; i < c->segments.count; i++) {
         x->dims_hash = hash64_seed(c->segments.v[i], x->dims_hash + 1);
     }
+    if (!model_drift_new(x, e)) {
+        model_free(x);
+        return false;
+    }
     *out = x;
     return true;
 }
@@ -58,12 +62,14 @@ void model_free(struct model *m)
         return;
     }
     model_baselines_release(m);
+    drift_free(m->drift);
     for (uint32_t i = 0; i < m->runs_count; i++) {
         model_filters_drop(&m->filters, &m->runs[i]);
     }
     mem_give(m->mem, m->runs, m->runs_cap * sizeof *m->runs);
     mem_give(m->mem, m->leaving, m->leaving_cap * sizeof *m->leaving);
     mem_give(m->mem, m->work, sizeof *m->work);
+    mem_give(m->mem, m->flagged, sizeof *m->flagged);
     mem_give(m->mem, m->positives, m->positives_cap * sizeof *m->positives);
     mem_give(m->mem, m->dir, m->dir_bytes);
     mem_give(m->mem, m, sizeof *m);

@@ -18,6 +18,7 @@
 #include "base/os.h"
 #include "codec/conf.h"
 #include "flow/pillar.h"
+#include "model/drift/drift.h"
 
 #define MODEL_FEATURE_DEFAULTS_MAX 1024
 
@@ -39,6 +40,7 @@ struct model_config {
     struct model_objectives {
         double precision, recall; /* 0 = no objective */
     } objectives;
+    struct drift_config drift;
 };
 
 extern const struct conf_field model_fields[];
@@ -59,13 +61,19 @@ MUST_USE bool model_new(const struct model_config *c, const struct os *os, const
 struct pillar model_pillar(struct model *m);
 void model_free(struct model *m); /* NULL does nothing */
 
-/* What GET /farol/v1/model/quality asks. Strings borrow the request. */
+#define MODEL_WORTHS 4
+
+/* What GET /farol/v1/model/{quality,calibration,thresholds} asks. Strings borrow the request. */
 struct model_query {
     int32_t day_from, day_to; /* days since 1970, both included; INT32_MIN/MAX: no bound */
     int64_t as_of_ns;         /* labels known by then; T_NS_NONE: all */
     int64_t age_ns;           /* >= 0: labels known by the end of each decision day + age */
     struct str version;       /* empty: all */
     struct str dim, value;    /* empty: all decisions */
+    bool reference;           /* what to learn the meaning of scores from is said: */
+    int32_t reference_from, reference_to;
+    bool worth; /* R$ won per R$ of fraud caught, fraud missed, false alarm, genuine let through: */
+    double worth_of[MODEL_WORTHS];
 };
 
 /* Parameters as text, empty = not given. day: YYYY-MM-DD (= from and to); as_of: RFC 3339 or a
@@ -74,9 +82,49 @@ MUST_USE bool model_query_parse(struct str day, struct str from, struct str to, 
                                 struct str age, struct str version, struct str segment,
                                 struct model_query *out, struct err *e);
 
+/* More of them, for calibration and thresholds. reference_from and reference_to: dates, both or none;
+ * worth: four numbers with commas between. */
+MUST_USE bool model_query_more(struct str reference_from, struct str reference_to, struct str worth,
+                               struct model_query *q, struct err *e);
+
 /* River at rest. Appends one JSON object (README.md, "quality"); out->failed when it did not
  * fit. Work: the cohorts and labels of the days asked for. */
 void model_quality_json(void *app, void *const *states, uint32_t n, const struct model_query *q,
                         struct buf *out);
+/* Drift of features; drift_query_parse makes q (model/drift/drift.h). */
+void model_drift_json(void *app, const struct drift_query *q, struct buf *out);
+/* The same for what scores mean and which figures follow from them without labels (README.md,
+ * "Estimates"), and for what other thresholds would have done ("Thresholds"). */
+void model_calibration_json(void *app, void *const *states, uint32_t n, const struct model_query *q,
+                            struct buf *out);
+void model_thresholds_json(void *app, void *const *states, uint32_t n, const struct model_query *q,
+                           struct buf *out);
+
+/* What GET /farol/v1/model/causes asks. The string borrows the request. */
+enum model_causes_figure {
+    MODEL_CAUSES_LOSS, /* R$ of frauds let through */
+    MODEL_CAUSES_FALSE_NEGATIVES,
+    MODEL_CAUSES_HOLD_RATE /* share of decisions that are predicted positive */
+};
+#define MODEL_CAUSES_FIGURES      3
+#define MODEL_CAUSES_AGAINST_DAYS 14 /* compared with, when nothing is said */
+struct model_causes_query {
+    enum model_causes_figure figure;
+    int32_t day_from, day_to;         /* both included; day_from INT32_MIN: the newest day */
+    int32_t against_from, against_to; /* against_from INT32_MIN: the days before day_from */
+    int64_t age_ns;     /* labels known by the end of each day + age; below 0: the age of day_to */
+    struct str version; /* empty: all */
+};
+
+/* Parameters as text, empty = not given; the two of a range both or none, ranges do not overlap.
+ * ERR_INPUT names the parameter. */
+MUST_USE bool model_causes_parse(struct str figure, struct str from, struct str to,
+                                 struct str against_from, struct str against_to, struct str age,
+                                 struct str version, struct model_causes_query *out, struct err *e);
+/* River at rest. Appends one JSON object (README.md, "Causes"); out->failed when it did not fit or
+ * memory was short. Work: all cohorts, the labels of both ranges, and at most 92 passes over the
+ * missed frauds per cause (engines/rootcause). */
+void model_causes_json(void *app, void *const *states, uint32_t n,
+                       const struct model_causes_query *q, struct buf *out);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "codec/expo.h"
 #include "model/cohort_int.h"
+#include "model/estimate_int.h"
 #include "model/features_int.h"
 #include "model/join_int.h"
 #include "model/labels_int.h"
@@ -82,6 +83,7 @@ struct model_shard {
     struct model_labels labels;
     struct model_join join;
     struct model_features features;
+    struct drift_shard *drift;       /* owns */
     struct model_version **versions; /* by number of the name; owns each */
     size_t versions_cap;
     struct model_slot slots[MODEL_SLOTS];
@@ -147,7 +149,10 @@ struct model {
     double *baselines; /* owns */
     size_t baselines_cap;
     struct model_band bands[MODEL_BANDS];
+    struct drift *drift; /* owns */
+    struct model_watch watch;
     struct model_quality_in *work;    /* owns; scratch at rest */
+    struct model_quality_in *flagged; /* owns; scratch at rest: the predicted positives of work */
     struct model_positive *positives; /* owns; scratch at rest */
     size_t positives_cap;
 };
@@ -224,9 +229,48 @@ int64_t model_known_ns(const struct model *m, void *const *states, uint32_t n,
 /* INT32_MIN when there are no decisions. */
 int32_t model_day_newest(void *const *states, uint32_t n);
 
+/* drifts.c: model/drift as a part of the pillar */
+MUST_USE bool model_drift_new(struct model *m, struct err *e);
+void model_drift_tick(struct model *m, void *const *states, uint32_t n);
+void model_drift_publish(const struct model *m, void *const *states, uint32_t n, struct expo *x);
+void model_drift_reset(struct model *m, void *const *states, uint32_t n);
+void model_drift_save(struct model *m, void *const *states, uint32_t n, struct buf *out);
+MUST_USE bool model_drift_load(struct model *m, void *const *states, uint32_t n, struct rd *r,
+                               struct err *e);
+
 /* gather.c: quality of what a query names, all shards merged. false without memory. */
 MUST_USE bool model_gather(struct model *m, void *const *states, uint32_t n,
                            const struct model_query *q, struct model_quality *out);
+/* Scores of the predicted positives among what the last model_gather was asked, into m->flagged: a
+ * list or cells as in m->work. *known: false when not all are there (segments; decisions of an
+ * older checkpoint or of another model.positive). false without memory. */
+MUST_USE bool model_gather_flagged(struct model *m, void *const *states, uint32_t n,
+                                   const struct model_query *q, bool *known);
+
+/* All scores of a question of at most MODEL_SCORES_DAYS_MAX days, lowest first; count 0: some day
+ * has too many to be kept one by one, or they are too many in all. That hangs on totals alone, not
+ * on shards. false without memory. */
+#define MODEL_SCORES_MAX      (1u << 18)
+#define MODEL_SCORES_DAYS_MAX 1000
+struct model_scores {
+    struct mem *mem; /* borrows */
+    double *v;       /* owns */
+    size_t cap, count;
+};
+MUST_USE bool model_gather_scores(struct model *m, void *const *states, uint32_t n,
+                                  const struct model_query *q, struct model_scores *out);
+void model_scores_release(struct model_scores *s);
+
+/* estimate.c: q's figures from scores alone. false without memory. Work: two gatherings, and late
+ * figures while nothing learnt from is mature. */
+MUST_USE bool model_estimate_find(struct model *m, void *const *states, uint32_t n,
+                                  const struct model_query *q, struct model_estimate *out);
+/* Do the figures that labels will give leave what was to be expected of q? */
+MUST_USE bool model_concept_find(struct model *m, void *const *states, uint32_t n,
+                                 const struct model_query *q, const struct model_estimate *expected,
+                                 struct model_concept *out);
+/* m->watch anew, when it is older than a minute. */
+void model_watch_update(struct model *m, void *const *states, uint32_t n, int64_t now_ns);
 uint64_t model_changes(void *const *states, uint32_t n, int32_t day_from, int32_t day_to);
 void model_bands_update(struct model *m, void *const *states, uint32_t n, int64_t now_ns);
 

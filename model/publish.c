@@ -315,6 +315,48 @@ static void late(struct out *o)
            STR("R$ of frauds let through, once all labels are in."), LATE(missed_brl));
 }
 
+/* Figures of the newest day from scores alone, and whether labels of the last days disagree. */
+static void expected(struct out *o)
+{
+    model_watch_update(o->m, o->states, o->n, o->now_ns);
+    const struct model_watch *w = &o->m->watch;
+    const struct calib_estimate *e = &w->today.figures;
+    const struct {
+        struct str name, help;
+        const struct calib_figure *figure;
+    } all[] = {
+        {STR("fraud_model_estimated_precision"),
+         STR("Precision to expect today from scores alone; blind to concept drift."),
+         &e->precision},
+        {STR("fraud_model_estimated_recall"),
+         STR("Recall to expect today from scores alone; blind to concept drift."), &e->recall},
+        {STR("fraud_model_estimated_f1"),
+         STR("F1 to expect today from scores alone; blind to concept drift."), &e->f1},
+        {STR("fraud_model_estimated_roc_auc"),
+         STR("ROC AUC to expect today from scores alone; blind to concept drift."), &e->roc_auc},
+        {STR("fraud_model_estimated_average_precision"),
+         STR("Average precision to expect today from scores alone; blind to concept drift."),
+         &e->average_precision},
+    };
+    const struct str bounds[3] = {STR("value"), STR("lo"), STR("hi")};
+    for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+        struct expo_family *f = family(o, EXPO_GAUGE, all[i].name, STR(""), all[i].help);
+        const struct calib_figure *x = all[i].figure;
+        const double values[3] = {x->value, x->lo, x->hi};
+        for (int k = 0; k < 3 && w->valid && !isnan(x->value); k++) {
+            const struct label l[] = {LABEL("bound", bounds[k])};
+            expo_add(o->x, f, l, 1, values[k]);
+        }
+    }
+    struct expo_family *drift =
+        family(o, EXPO_GAUGE, STR("fraud_model_concept_drift"), STR(""),
+               STR("1: recall or precision of the last days, corrected for labels to come, is not "
+                   "what the scores had promised."));
+    if (w->valid && w->judged) {
+        expo_add(o->x, drift, NULL, 0, w->drift);
+    }
+}
+
 /* What the bank wants to hold, so that alerts compare with it and not with a number of ours. */
 static void objectives(struct out *o)
 {
@@ -366,7 +408,13 @@ static void quality(struct out *o)
     figure(o, STR("fraud_model_log_loss"), STR("Log-loss, normal interval."), Q(log_loss));
     figure(o, STR("fraud_model_ece"), STR("Calibration error, ten equal widths, delta method."),
            Q(ece_width10));
+    figure(o, STR("fraud_model_precision_at_100"),
+           STR("Share of frauds among the 100 best scores, 95 % Wilson."), Q(precision_at_100));
+    figure(o, STR("fraud_model_lift_at_1pct"),
+           STR("Share of frauds in the best hundredth of the scores, over that in all."),
+           Q(lift_at_1pct));
     late(o);
+    expected(o);
 }
 
 void model_publish(void *app, void *const *states, uint32_t n, int64_t now_ns, struct expo *x)
@@ -386,4 +434,5 @@ void model_publish(void *app, void *const *states, uint32_t n, int64_t now_ns, s
     labels(&o);
     stores(&o);
     quality(&o);
+    model_drift_publish(o.m, states, n, x);
 }

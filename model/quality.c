@@ -379,16 +379,12 @@ static void losses(const struct model_quality_in *in, struct model_quality *q)
     q->log_loss = mean_of(nll, MODEL_FIX, nll_sq, MODEL_FIX_SQ, q->n_scored);
 }
 
-struct bin {
-    double n, score, positives;
-};
-
-static struct model_figure ece_of(const struct bin *bins, double n)
+static struct model_figure ece_of(const struct model_bin *bins, double n)
 {
     double ece = 0;
     double var = 0;
     for (int i = 0; i < 10; i++) {
-        const struct bin *b = &bins[i];
+        const struct model_bin *b = &bins[i];
         if (b->n > 0) {
             double rate = fmin(1, b->positives / b->n);
             ece += fabs(b->score - b->positives) / n;
@@ -418,11 +414,12 @@ static double positives_above(const struct group *g, double share)
 
 /* Spreads one group over the bins of equal mass, best scores into the last bin: bin i holds
  * numpy.array_split's count. A group that straddles an edge gives each side its share. */
-static void mass_group(struct bin *bins, int *at, const double *room_of, const struct group *g)
+static void mass_group(struct model_bin *bins, int *at, const double *room_of,
+                       const struct group *g)
 {
     double done = 0;
     while (g->n - done > 0.5 && *at >= 0) {
-        struct bin *b = &bins[*at];
+        struct model_bin *b = &bins[*at];
         double take = fmin(g->n - done, room_of[*at] - b->n);
         b->n += take;
         b->score += g->score * take / g->n;
@@ -435,10 +432,23 @@ static void mass_group(struct bin *bins, int *at, const double *room_of, const s
     }
 }
 
+void model_quality_bins(const struct model_quality_in *in, struct model_bin out[MODEL_BINS])
+{
+    memset(out, 0, MODEL_BINS * sizeof *out);
+    struct groups it = groups_of(in);
+    struct group g;
+    while (group_next(&it, &g)) {
+        struct model_bin *b = &out[g.tenth];
+        b->n += g.n;
+        b->score += g.score;
+        b->positives += g.n > 0 ? (double)g.positives : 0;
+    }
+}
+
 static void calibration(const struct model_quality_in *in, struct model_quality *q)
 {
-    struct bin width[10] = {0};
-    struct bin mass[10] = {0};
+    struct model_bin width[MODEL_BINS];
+    struct model_bin mass[10] = {0};
     double room_of[10];
     for (uint64_t i = 0; i < 10; i++) {
         room_of[i] = (double)(q->n_scored / 10 + (i < q->n_scored % 10));
@@ -450,14 +460,45 @@ static void calibration(const struct model_quality_in *in, struct model_quality 
     struct groups it = groups_of(in);
     struct group g;
     while (group_next(&it, &g)) {
-        struct bin *b = &width[g.tenth];
-        b->n += g.n;
-        b->score += g.score;
-        b->positives += g.n > 0 ? (double)g.positives : 0;
         mass_group(mass, &at, room_of, &g);
     }
+    model_quality_bins(in, width);
     q->ece_width10 = ece_of(width, (double)q->n_scored);
     q->ece_mass10 = ece_of(mass, (double)q->n_scored);
+}
+
+/* ---- the best scores ---- */
+
+/* Share of frauds among the k best. */
+static struct model_figure best_share(const struct model_quality_in *in, double k)
+{
+    struct groups it = groups_of(in);
+    struct group g;
+    double hits = 0;
+    for (double taken = 0; taken < k && group_next(&it, &g);) {
+        const double take = fmin(g.n, k - taken);
+        hits += take > 0 ? positives_above(&g, take / g.n) : 0;
+        taken += take;
+    }
+    struct model_figure x;
+    model_wilson((uint64_t)(hits + 0.5), (uint64_t)k, &x);
+    x.value = hits / k;
+    return x;
+}
+
+static void best_scores(const struct model_quality_in *in, struct model_quality *q)
+{
+    const uint64_t hundredth = q->n_scored / 100;
+    const double rate = (double)groups_of(in).positives / (double)q->n_scored;
+    if (q->n_scored >= 100) {
+        q->precision_at_100 = best_share(in, 100);
+    }
+    if (hundredth > 0 && rate > 0) {
+        q->lift_at_1pct = best_share(in, (double)hundredth);
+        q->lift_at_1pct.value /= rate;
+        q->lift_at_1pct.lo /= rate;
+        q->lift_at_1pct.hi /= rate;
+    }
 }
 
 static void all_undefined(struct model_quality *q)
@@ -466,6 +507,7 @@ static void all_undefined(struct model_quality *q)
     q->precision_judged = q->mcc = q->balanced_accuracy = q->roc_auc = q->average_precision =
         undefined;
     q->brier = q->log_loss = q->ece_width10 = q->ece_mass10 = undefined;
+    q->precision_at_100 = q->lift_at_1pct = undefined;
     q->auc_lo = q->auc_hi = q->ap_lo = q->ap_hi = (double)NAN;
     q->precision_floor = q->precision_ceiling = (double)NAN;
 }
@@ -508,5 +550,6 @@ void model_quality_compute(const struct model_quality_in *in, struct model_quali
     if (q->n_scored > 0) {
         losses(in, q);
         calibration(in, q);
+        best_scores(in, q);
     }
 }

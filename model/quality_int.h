@@ -22,6 +22,7 @@ struct model_quality_in {
     uint64_t scores_count;
     double scores[MODEL_EXACT_MAX];
     struct model_cell cells[MODEL_CELLS];
+    i128 money[MODEL_MONEY_CELLS];    /* centavos by score; not of a segment */
     struct model_positive *positives; /* sorted by model_quality_sort; borrows */
     size_t positives_count;
     uint64_t judged_positive; /* predicted positives with a determined truth (fraud or legit) */
@@ -49,8 +50,19 @@ struct model_quality {
     double ap_lo, ap_hi;
     struct model_figure brier, log_loss;         /* normal, per-event variance */
     struct model_figure ece_width10, ece_mass10; /* delta method on the bins' rates */
-    double precision_floor, precision_ceiling;   /* blocked but not verified: legit or fraud */
+    /* Share of frauds among the 100 best scores, and how often that of the best hundredth (rounded
+     * down) is the share of all; Wilson on the best. Not defined with fewer decisions. Scores that
+     * are equal at the edge count in proportion. */
+    struct model_figure precision_at_100, lift_at_1pct;
+    double precision_floor, precision_ceiling; /* blocked but not verified: legit or fraud */
 };
+
+/* Decisions of one tenth of the scores: how many, sum of their scores, frauds. */
+#define MODEL_BINS 10
+struct model_bin {
+    double n, score, positives;
+};
+void model_quality_bins(const struct model_quality_in *in, struct model_bin out[MODEL_BINS]);
 
 void model_wilson(uint64_t hits, uint64_t n, struct model_figure *out);
 /* A score into the list, when in->exact, or into the cells. */

@@ -10,6 +10,25 @@ struct event {
     int64_t amount;
 };
 
+/* Share of frauds in the k best of sorted events, equal scores at the edge in proportion. */
+static double best_share(const struct event *v, size_t n, size_t k)
+{
+    size_t from = k - 1;
+    size_t to = k - 1;
+    double above = 0;
+    double tied = 0;
+    while (from > 0 && v[from - 1].score == v[k - 1].score) {
+        from--;
+    }
+    while (to + 1 < n && v[to + 1].score == v[k - 1].score) {
+        to++;
+    }
+    for (size_t i = 0; i <= to; i++) {
+        *(i < from ? &above : &tied) += v[i].fraud;
+    }
+    return (above + tied * (double)(k - from) / (double)(to - from + 1)) / (double)k;
+}
+
 struct exact {
     double auc, ap, brier, log_loss, ece_width, ece_mass;
 };
@@ -125,6 +144,30 @@ static double score_of(struct rng *r, int kind, bool fraud)
     }
 }
 
+static double brute_rate(const struct event *v, size_t n)
+{
+    double frauds = 0;
+    for (size_t i = 0; i < n; i++) {
+        frauds += v[i].fraud;
+    }
+    return frauds / (double)n;
+}
+
+static void check_best(const struct model_quality *q, const struct event *v, size_t n, bool exact)
+{
+    if (n < 100) {
+        assert_true(isnan(q->precision_at_100.value));
+        assert_true(isnan(q->lift_at_1pct.value));
+        return;
+    }
+    const double k = floor((double)n / 100);
+    const double rate = brute_rate(v, n);
+    const double at_100 = best_share(v, n, 100);
+    const double lift = best_share(v, n, n / 100) / rate;
+    assert_true(fabs(q->precision_at_100.value - at_100) < (exact ? 1e-12 : 0.03));
+    assert_true(fabs(q->lift_at_1pct.value - lift) < (exact ? 1e-9 : 1.5 / k / rate));
+}
+
 static void check_stream(struct rng *r, int kind, size_t n, bool exact, uint32_t coarse)
 {
     struct event *v = calloc(n, sizeof *v);
@@ -153,6 +196,7 @@ static void check_stream(struct rng *r, int kind, size_t n, bool exact, uint32_t
     assert_true(q.average_precision.hi >= x.ap - 1e-12);
     assert_true(q.roc_auc.lo <= q.roc_auc.value);
     assert_true(q.roc_auc.hi >= q.roc_auc.value);
+    check_best(&q, v, n, exact || kind >= 3);
     if (kind >= 3) { /* nothing but ties: exact */
         assert_true(fabs(q.roc_auc.value - x.auc) < 1e-12);
         assert_true(fabs(q.average_precision.value - x.ap) < 1e-12);

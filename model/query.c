@@ -1,5 +1,6 @@
 /* GET /farol/v1/model/quality: parameters in, one JSON object out. */
 #include "model/model_int.h"
+#include "model/put_int.h"
 
 #include <math.h>
 
@@ -59,34 +60,30 @@ bool model_query_parse(struct str day, struct str from, struct str to, struct st
     return true;
 }
 
-/* Centavos as reais with two decimals. */
-static void put_brl(struct buf *b, i128 centavos)
+bool model_query_more(struct str reference_from, struct str reference_to, struct str worth,
+                      struct model_query *q, struct err *e)
 {
-    bool minus = centavos < 0;
-    u128 v = minus ? -(u128)centavos : (u128)centavos;
-    if (v / 100 > UINT64_MAX) {
-        buf_json_f64(b, (double)centavos / 100);
-        return;
+    q->reference = reference_from.n > 0 || reference_to.n > 0;
+    if (q->reference && !date_parse(reference_from, &q->reference_from)) {
+        return bad(e, "reference_from", "a date as 2026-11-23", reference_from);
     }
-    buf_fmt(b, "%s%llu.%02u", minus ? "-" : "", (unsigned long long)(v / 100), (unsigned)(v % 100));
-}
-
-static void put_figure(struct buf *b, const char *name, const struct model_figure *f,
-                       const char *method)
-{
-    /* Also the first of an object of its own. */
-    buf_fmt(b, b->n > 0 && b->p[b->n - 1] == '{' ? "\"%s\":" : ",\"%s\":", name);
-    if (isnan(f->value)) {
-        BUF_LIT(b, "null");
-        return;
+    if (q->reference && !date_parse(reference_to, &q->reference_to)) {
+        return bad(e, "reference_to", "a date as 2026-11-23", reference_to);
     }
-    BUF_LIT(b, "{\"value\":");
-    buf_json_f64(b, f->value);
-    BUF_LIT(b, ",\"lo\":");
-    buf_json_f64(b, f->lo);
-    BUF_LIT(b, ",\"hi\":");
-    buf_json_f64(b, f->hi);
-    buf_fmt(b, ",\"interval\":\"%s\"}", method);
+    if (q->reference && q->reference_from > q->reference_to) {
+        return err_set(e, ERR_INPUT, "'reference_from' is after 'reference_to'");
+    }
+    q->worth = worth.n > 0;
+    struct str_cut cut = {.tail = worth, .ok = true};
+    for (uint32_t i = 0; i < MODEL_WORTHS && q->worth; i++) {
+        const bool more = cut.ok;
+        cut = str_cut(cut.tail, ',');
+        if (!more || !str_to_f64(cut.head, &q->worth_of[i]) || !(fabs(q->worth_of[i]) <= 1e6) ||
+            (i + 1 == MODEL_WORTHS && cut.ok)) {
+            return bad(e, "worth", "four numbers as 1,-1,-0.02,0.001", worth);
+        }
+    }
+    return true;
 }
 
 static void put_bound(struct buf *b, const char *name, double lo, double hi)
@@ -103,49 +100,6 @@ static void put_bound(struct buf *b, const char *name, double lo, double hi)
     buf_char(b, ']');
 }
 
-static void put_str_or_null(struct buf *b, const char *name, struct str s)
-{
-    buf_fmt(b, "\"%s\":", name);
-    if (s.n == 0) {
-        BUF_LIT(b, "null,");
-    } else {
-        buf_json_str(b, s);
-        buf_char(b, ',');
-    }
-}
-
-static void put_day_or_null(struct buf *b, const char *name, int32_t day)
-{
-    buf_fmt(b, "\"%s\":", name);
-    if (day == INT32_MIN || day == INT32_MAX) {
-        BUF_LIT(b, "null,");
-    } else {
-        buf_char(b, '"');
-        date_format(b, day);
-        BUF_LIT(b, "\",");
-    }
-}
-
-static void put_question(struct buf *b, const struct model_query *q)
-{
-    put_day_or_null(b, "from", q->day_from);
-    put_day_or_null(b, "to", q->day_to);
-    BUF_LIT(b, "\"as_of\":");
-    if (q->as_of_ns == T_NS_NONE) {
-        BUF_LIT(b, "null,");
-    } else {
-        buf_char(b, '"');
-        time_format(b, q->as_of_ns);
-        BUF_LIT(b, "\",");
-    }
-    BUF_LIT(b, "\"age_days\":");
-    buf_json_f64(b, q->age_ns < 0 ? (double)NAN : (double)q->age_ns / (double)NS_PER_DAY);
-    buf_char(b, ',');
-    put_str_or_null(b, "version", q->version);
-    put_str_or_null(b, "dimension", q->dim);
-    put_str_or_null(b, "value", q->value);
-}
-
 static void put_quality(struct buf *b, const struct model_quality *q)
 {
     buf_fmt(b, "\"n\":%llu,\"n_scored\":%llu", (unsigned long long)q->n,
@@ -159,30 +113,32 @@ static void put_quality(struct buf *b, const struct model_quality *q)
                 (unsigned long long)q->tp, (unsigned long long)q->fp, (unsigned long long)q->fn,
                 (unsigned long long)q->tn, (unsigned long long)q->unverified);
         BUF_LIT(b, ",\"amount_fraud_caught\":");
-        put_brl(b, q->amount_caught);
+        model_put_brl(b, q->amount_caught);
         BUF_LIT(b, ",\"amount_fraud_missed\":");
-        put_brl(b, q->amount_missed);
+        model_put_brl(b, q->amount_missed);
         BUF_LIT(b, ",\"amount_false_alarm\":");
-        put_brl(b, q->amount_false_alarm);
+        model_put_brl(b, q->amount_false_alarm);
     }
-    put_figure(b, "precision", &q->precision, "wilson95");
+    model_put_figure(b, "precision", &q->precision, "wilson95");
     put_bound(b, "precision_unverified", q->precision_floor, q->precision_ceiling);
-    put_figure(b, "precision_judged", &q->precision_judged, "wilson95");
-    put_figure(b, "recall", &q->recall, "wilson95");
-    put_figure(b, "specificity", &q->specificity, "wilson95");
-    put_figure(b, "f1", &q->f1, "wilson95 of tp/(tp+fp+fn)");
-    put_figure(b, "f2", &q->f2, "delta95");
-    put_figure(b, "f05", &q->f05, "delta95");
-    put_figure(b, "mcc", &q->mcc, "delta95");
-    put_figure(b, "balanced_accuracy", &q->balanced_accuracy, "delta95");
-    put_figure(b, "roc_auc", &q->roc_auc, "delong95");
+    model_put_figure(b, "precision_judged", &q->precision_judged, "wilson95");
+    model_put_figure(b, "recall", &q->recall, "wilson95");
+    model_put_figure(b, "specificity", &q->specificity, "wilson95");
+    model_put_figure(b, "f1", &q->f1, "wilson95 of tp/(tp+fp+fn)");
+    model_put_figure(b, "f2", &q->f2, "delta95");
+    model_put_figure(b, "f05", &q->f05, "delta95");
+    model_put_figure(b, "mcc", &q->mcc, "delta95");
+    model_put_figure(b, "balanced_accuracy", &q->balanced_accuracy, "delta95");
+    model_put_figure(b, "roc_auc", &q->roc_auc, "delong95");
     put_bound(b, "roc_auc_bound", q->auc_lo, q->auc_hi);
-    put_figure(b, "average_precision", &q->average_precision, "logit95");
+    model_put_figure(b, "average_precision", &q->average_precision, "logit95");
     put_bound(b, "average_precision_bound", q->ap_lo, q->ap_hi);
-    put_figure(b, "brier", &q->brier, "normal95");
-    put_figure(b, "log_loss", &q->log_loss, "normal95");
-    put_figure(b, "ece_width10", &q->ece_width10, "delta95");
-    put_figure(b, "ece_mass10", &q->ece_mass10, "delta95");
+    model_put_figure(b, "brier", &q->brier, "normal95");
+    model_put_figure(b, "log_loss", &q->log_loss, "normal95");
+    model_put_figure(b, "ece_width10", &q->ece_width10, "delta95");
+    model_put_figure(b, "ece_mass10", &q->ece_mass10, "delta95");
+    model_put_figure(b, "precision_at_100", &q->precision_at_100, "wilson95");
+    model_put_figure(b, "lift_at_1pct", &q->lift_at_1pct, "wilson95 of the share in the best");
 }
 
 static void put_share(struct buf *b, const char *name, double v)
@@ -196,9 +152,9 @@ static void put_three(struct buf *b, const char *name, const struct model_figure
                       const struct model_figure *corrected, const struct model_figure *matured)
 {
     buf_fmt(b, "\"%s\":{", name);
-    put_figure(b, "naive", naive, "wilson95");
-    put_figure(b, "corrected", corrected, "delay law, logit95");
-    put_figure(b, "matured", matured, "wilson95");
+    model_put_figure(b, "naive", naive, "wilson95");
+    model_put_figure(b, "corrected", corrected, "delay law, logit95");
+    model_put_figure(b, "matured", matured, "wilson95");
     buf_char(b, '}');
 }
 
@@ -233,8 +189,8 @@ static void put_late(struct buf *b, const struct model_quality *now, const struc
     buf_char(b, ',');
     put_three(b, "precision", &now->precision, &late->precision, &matured->precision);
     buf_char(b, '}');
-    put_figure(b, "frauds", &late->frauds, "delay law, log95");
-    put_figure(b, "amount_fraud_missed", &late->missed_brl, "delay law, delta95");
+    model_put_figure(b, "frauds", &late->frauds, "delay law, log95");
+    model_put_figure(b, "amount_fraud_missed", &late->missed_brl, "delay law, delta95");
     buf_char(b, '}');
 }
 
@@ -313,7 +269,7 @@ void model_quality_json(void *app, void *const *states, uint32_t n, const struct
         return;
     }
     buf_char(out, '{');
-    put_question(out, q);
+    model_put_question(out, q);
     put_quality(out, &figures);
     put_late(out, &figures, &late, &matured);
     put_known(out, m, states, n);

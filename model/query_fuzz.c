@@ -16,9 +16,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct model_query q;
     struct model_config c;
     struct yaml_node *root = NULL;
-    struct str p[7];
+    struct str p[10];
     struct str_cut line = str_cut(str_of((const char *)data, size), '\n');
-    for (int i = 0; i < 7; i++) {
+    for (int i = 0; i < 10; i++) {
         struct str_cut part = str_cut(line.head, ';');
         p[i] = part.head;
         line.head = part.tail;
@@ -27,6 +27,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         ASSERT(q.day_from <= q.day_to);
         ASSERT(q.age_ns >= -1);
         ASSERT(q.dim.n == 0 || q.value.n > 0);
+    } else {
+        ASSERT(e.code == ERR_INPUT);
+    }
+    if (model_query_more(p[7], p[8], p[9], &q, &e)) {
+        ASSERT(!q.reference || q.reference_from <= q.reference_to);
+        ASSERT(!q.worth || (q.worth_of[3] >= -1e6 && q.worth_of[3] <= 1e6));
     } else {
         ASSERT(e.code == ERR_INPUT);
     }

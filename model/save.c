@@ -9,7 +9,7 @@
  *   cohorts  u32 count; i32 day, u16 version, u8 dim, u16 value, u64 n, u64 amounts missing,
  *            u64 scored, 5 u64 verdicts, 5 i128 amounts, i128 s, s2, s4, nll, nll2, u32 scores
  *            of f64 (all of the scored, or 0: then cells), u32 cells of (u16 cell, u32 n, u32 tag,
- *            i64 sum)
+ *            i64 sum), u32 cells of money of (u16 cell, i128 centavos); dim 9: the flagged
  *   labels   u32 count, each id oldest first; id, i64 t_ns, f64 score (NaN = none), i64 amount,
  *            u64 event, u64 supersedes, i32 day, u16 version, 8 u16 dims, u8 truth, u8 source,
  *            u8 verdict
@@ -25,6 +25,7 @@
  *   features u32 count; text ("" = other), u64 values, nulls, defaults
  *   counters 21 u64 labels in, 6 u64 judged, 9 u64 delays, i128 ns, 5 u64 dropped, 5 u64 refused,
  *            5 i128 centavos, i64 last label's arrival
+ *   drift    what model/drift/save.c draws
  *
  * id = u64 hi, u64 lo. text = u32 length, bytes. i128 = low u64, high u64. Little-endian. The
  * file around it has the checksum. Windows of the last minute are not saved: they are the last
@@ -127,6 +128,20 @@ static void save_names(struct saver *s)
     }
 }
 
+static void save_money(struct buf *b, const struct model_cohort *c)
+{
+    const size_t at = count_open(b);
+    uint32_t cells = 0;
+    for (uint32_t i = 0; c->money != NULL && i < MODEL_MONEY_CELLS; i++) {
+        if (c->money[i] != 0) {
+            buf_u16le(b, (uint16_t)i);
+            put_i128(b, c->money[i]);
+            cells++;
+        }
+    }
+    count_close(b, at, cells);
+}
+
 static void save_cohort(struct saver *s, uint32_t shard, const struct model_cohort *c)
 {
     struct buf *b = s->b;
@@ -134,7 +149,8 @@ static void save_cohort(struct saver *s, uint32_t shard, const struct model_coho
     buf_u32le(b, (uint32_t)c->day);
     buf_u16le(b, mapped(s, shard, 0, c->version));
     buf_u8(b, c->dim);
-    buf_u16le(b, c->dim == MODEL_ALL_DIM ? 0 : mapped(s, shard, c->dim, c->value));
+    const bool segment = c->dim != MODEL_ALL_DIM && c->dim != MODEL_FLAGGED_DIM;
+    buf_u16le(b, segment ? mapped(s, shard, c->dim, c->value) : 0);
     buf_u64le(b, base->n);
     buf_u64le(b, base->amounts_missing);
     buf_u64le(b, base->scored);
@@ -167,6 +183,7 @@ static void save_cohort(struct saver *s, uint32_t shard, const struct model_coho
         }
     }
     count_close(b, at, cells);
+    save_money(b, c);
 }
 
 static void save_cohorts(struct saver *s)
@@ -446,6 +463,7 @@ void model_save(void *app, void *const *states, uint32_t n, struct buf *out)
         save_models(&s);
         save_features(&s, &g);
         save_counters(&s);
+        model_drift_save(s.m, states, n, out);
     }
     names_release(&s);
     model_merged_release(&g);

@@ -71,6 +71,12 @@ void *model_shard_new(void *app, uint32_t shard, uint32_t shards, struct mem *m,
     s->mem = m;
     s->shard = shard;
     s->shards = shards;
+    s->drift = drift_shard_new(s->model->drift, m);
+    if (s->drift == NULL) {
+        mem_give(m, s, sizeof *s);
+        err_set(e, ERR_NOMEM, "no memory for a shard of the model pillar");
+        return NULL;
+    }
     init(s);
     return s;
 }
@@ -80,6 +86,7 @@ void model_shard_free(void *state)
     struct model_shard *s = state;
     if (s != NULL) {
         release(s);
+        drift_shard_free(s->drift);
         mem_give(s->mem, s, sizeof *s);
     }
 }
@@ -87,8 +94,11 @@ void model_shard_free(void *state)
 void model_shard_reset(struct model_shard *s)
 {
     release(s);
-    struct model_shard fresh = {
-        .model = s->model, .mem = s->mem, .shard = s->shard, .shards = s->shards};
+    struct model_shard fresh = {.model = s->model,
+                                .mem = s->mem,
+                                .shard = s->shard,
+                                .shards = s->shards,
+                                .drift = s->drift};
     *s = fresh;
     init(s);
 }

@@ -261,6 +261,7 @@ void model_tick(void *app, void *const *states, uint32_t n, int64_t now_ns)
     if (t != T_NS_NONE && t > m->watermark_ns) {
         m->watermark_ns = t;
         retain(m, states, n);
+        model_drift_tick(m, states, n);
     }
     model_filters_balance(m, states, n);
     if (m->sweep) {

@@ -53,6 +53,24 @@ void http_list_remove(struct http_server *s, struct http_request *rq)
     rq->linked = false;
 }
 
+bool http_answer_headers(struct MHD_Response *r, const char *content_type, bool close_after,
+                         const char *const *headers)
+{
+    bool ok = MHD_add_response_header(r, "X-Content-Type-Options", "nosniff") == MHD_YES;
+    if (content_type) {
+        ok =
+            ok && MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, content_type) == MHD_YES;
+    }
+    for (size_t i = 0; headers && headers[i]; i += 2) {
+        ASSERT(headers[i + 1] != NULL);
+        ok = ok && MHD_add_response_header(r, headers[i], headers[i + 1]) == MHD_YES;
+    }
+    if (close_after) {
+        ok = ok && MHD_add_response_header(r, MHD_HTTP_HEADER_CONNECTION, "close") == MHD_YES;
+    }
+    return ok;
+}
+
 /* NULL without memory: the connection is then closed without an answer. */
 static struct MHD_Response *response_new(struct str body, const char *content_type,
                                          bool close_after, const char *const *headers,
@@ -71,23 +89,34 @@ static struct MHD_Response *response_new(struct str body, const char *content_ty
         return NULL;
     }
     *copy = p;
-    bool ok = MHD_add_response_header(r, "X-Content-Type-Options", "nosniff") == MHD_YES;
-    if (content_type) {
-        ok =
-            ok && MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, content_type) == MHD_YES;
-    }
-    for (size_t i = 0; headers && headers[i]; i += 2) {
-        ASSERT(headers[i + 1] != NULL);
-        ok = ok && MHD_add_response_header(r, headers[i], headers[i + 1]) == MHD_YES;
-    }
-    if (close_after) {
-        ok = ok && MHD_add_response_header(r, MHD_HTTP_HEADER_CONNECTION, "close") == MHD_YES;
-    }
-    if (!ok) {
+    if (!http_answer_headers(r, content_type, close_after, headers)) {
         MHD_destroy_response(r);
         return NULL;
     }
     return r;
+}
+
+void http_wake(struct http_request *rq)
+{
+    if (!rq->closed && rq->suspended) {
+        /* Resumed before it leaves the list: a stop that finds the list empty goes on to stop the
+         * library, which must not have sleepers then. */
+        pthread_mutex_lock(&rq->server->mu);
+        rq->suspended = false;
+        MHD_resume_connection(rq->conn);
+        http_list_remove(rq->server, rq);
+        pthread_mutex_unlock(&rq->server->mu);
+    }
+}
+
+void http_answer_give(struct http_request *rq, int status, struct MHD_Response *r)
+{
+    ASSERT(!rq->answered && !rq->closed);
+    rq->answered = true;
+    rq->response = r;
+    rq->status = status;
+    atomic_fetch_add_explicit(&rq->server->status[status / 100], 1, memory_order_relaxed);
+    http_wake(rq);
 }
 
 void http_answer_set(struct http_request *rq, int status, const char *content_type, struct str body,
@@ -97,20 +126,13 @@ void http_answer_set(struct http_request *rq, int status, const char *content_ty
     const char *copy = NULL;
     pthread_mutex_lock(&rq->mu);
     ASSERT(!rq->answered);
-    rq->answered = true;
-    if (!rq->closed) {
-        rq->response = response_new(body, content_type, rq->close_after, headers, &copy);
+    if (rq->closed) {
+        rq->answered = true;
+    } else {
+        struct MHD_Response *r = response_new(body, content_type, rq->close_after, headers, &copy);
         rq->body = copy;
         rq->body_n = body.n;
-        rq->status = status;
-        atomic_fetch_add_explicit(&rq->server->status[status / 100], 1, memory_order_relaxed);
-    }
-    if (!rq->closed && rq->suspended) {
-        pthread_mutex_lock(&rq->server->mu);
-        http_list_remove(rq->server, rq);
-        pthread_mutex_unlock(&rq->server->mu);
-        rq->suspended = false;
-        MHD_resume_connection(rq->conn);
+        http_answer_give(rq, status, r);
     }
     pthread_mutex_unlock(&rq->mu);
 }
@@ -122,6 +144,30 @@ void http_respond(struct http_request *rq, int status, const char *content_type,
     if (body) {
         buf_release(body);
     }
+    http_request_unref(rq);
+}
+
+void http_respond_constant(struct http_request *rq, int status, const char *content_type,
+                           struct str body, const char *const *headers)
+{
+    ASSERT(status >= 200 && status <= 599);
+    pthread_mutex_lock(&rq->mu);
+    ASSERT(!rq->answered);
+    if (rq->closed) {
+        rq->answered = true;
+    } else {
+        /* The library takes a pointer to bytes it may change; it does not with PERSISTENT. */
+        struct MHD_Response *r = MHD_create_response_from_buffer(body.n, (void *)(uintptr_t)body.p,
+                                                                 MHD_RESPMEM_PERSISTENT);
+        if (r && !http_answer_headers(r, content_type, rq->close_after, headers)) {
+            MHD_destroy_response(r);
+            r = NULL;
+        }
+        rq->body = body.p;
+        rq->body_n = body.n;
+        http_answer_give(rq, status, r);
+    }
+    pthread_mutex_unlock(&rq->mu);
     http_request_unref(rq);
 }
 

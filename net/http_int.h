@@ -86,6 +86,13 @@ void http_request_unref(struct http_request *rq);
 /* As http_respond, for answers the server itself gives: no reference is dropped. */
 void http_answer_set(struct http_request *rq, int status, const char *content_type, struct str body,
                      const char *const *headers);
+/* Headers of every answer. false: no memory. */
+bool http_answer_headers(struct MHD_Response *r, const char *content_type, bool close_after,
+                         const char *const *headers);
+/* Consumes r (NULL: the connection is closed without an answer). lock: rq->mu held. */
+void http_answer_give(struct http_request *rq, int status, struct MHD_Response *r);
+/* Ends the sleep of a request, if it sleeps. lock: rq->mu held. */
+void http_wake(struct http_request *rq);
 enum MHD_Result http_answer_queue(struct http_request *rq);
 /* Writes the answer on the socket past the library, which takes none in the middle of a body. */
 void http_answer_raw(struct http_request *rq);

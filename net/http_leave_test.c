@@ -1,6 +1,6 @@
 /* The server when somebody leaves or is late: answers from other threads, clients that go, silence,
  * stop and drain, a start that fails. */
-#include "net/http_testing_int.h"
+#include "net/http_testing.h"
 
 /* Waits until a counter that another thread moves reaches a value. */
 static void await(const atomic_uint *counter, unsigned value)

@@ -40,9 +40,30 @@ void http_query_each(const struct http_request *rq,
  * body). headers: pairs name, value, NULL-terminated, may be NULL; copied. */
 void http_respond(struct http_request *rq, int status, const char *content_type, struct buf *body,
                   const char *const *headers);
+/* The same with bytes that live as long as the program (constants): not copied. */
+void http_respond_constant(struct http_request *rq, int status, const char *content_type,
+                           struct str body, const char *const *headers);
 /* The same with {"error": {"code": "...", "message": "...", "line":..., "column":...}} and the
  * status err_http_status. */
 void http_respond_err(struct http_request *rq, const struct err *e);
+
+/* An answer that goes on piece by piece until one side ends it (server-sent events). */
+struct http_stream;
+/* Opens one in place of http_respond: status 200, a body without a length. At most queue_bytes_max
+ * wait for a client. NULL: no memory, or the client has left; the request is given back either way.
+ * What is not NULL must be given to http_stream_close, also after http_server_stop. thread: any. */
+MUST_USE struct http_stream *http_stream_open(struct http_request *rq, const char *content_type,
+                                              const char *const *headers, size_t queue_bytes_max);
+enum http_stream_state {
+    HTTP_STREAM_OPEN,
+    HTTP_STREAM_GONE, /* the client left, or the server stops */
+    HTTP_STREAM_SLOW, /* it read less than was sent: its connection has been cut */
+};
+/* Queues a piece, copied. Once the state is not OPEN it stays so, and nothing more is sent. That a
+ * client has left shows when it is written to. thread: any. */
+enum http_stream_state http_stream_send(struct http_stream *s, struct str piece);
+/* What is queued still goes out, then the answer ends. Consumes s. */
+void http_stream_close(struct http_stream *s);
 
 struct http_route {
     const char *method;

@@ -1,5 +1,5 @@
 /* The server over real sockets on the loopback: routes, bodies, bounds, framing. */
-#include "net/http_testing_int.h"
+#include "net/http_testing.h"
 
 #include <stdio.h>
 

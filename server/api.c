@@ -70,6 +70,51 @@ static void respond_packed(struct http_request *rq, const char *type, struct buf
     http_respond(rq, 200, type, body, plain_headers);
 }
 
+static void on_page(void *app, void *state, struct http_request *rq, const struct err *failed)
+{
+    (void)app;
+    (void)state;
+    if (failed) {
+        http_respond_err(rq, failed);
+    } else {
+        web_respond(&web_packed, rq);
+    }
+}
+
+static void on_verdict(void *app, void *state, struct http_request *rq, const struct err *failed)
+{
+    static const char *const headers[] = {"Cache-Control", "no-store", NULL};
+    struct service *s = app;
+    (void)state;
+    struct mem mem;
+    struct buf body;
+    struct err e = {0};
+    if (failed) {
+        http_respond_err(rq, failed);
+        return;
+    }
+    mem_init(&mem, 0);
+    buf_init(&body, &mem, ANSWER_BYTES_MAX);
+    if (server_watch_verdict(&s->watch, &body, &e) && buf_ok(&body, &e)) {
+        buf_char(&body, '\n');
+        http_respond(rq, 200, JSON_TYPE, &body, headers);
+    } else {
+        buf_release(&body);
+        http_respond_err(rq, &e);
+    }
+}
+
+static void on_live(void *app, void *state, struct http_request *rq, const struct err *failed)
+{
+    struct service *s = app;
+    (void)state;
+    if (failed) {
+        http_respond_err(rq, failed);
+    } else {
+        web_live_listen(s->live, rq);
+    }
+}
+
 static void on_metrics(void *app, void *state, struct http_request *rq, const struct err *failed)
 {
     struct service *s = app;
@@ -145,17 +190,73 @@ static void on_lost(void *app, void *state, struct http_request *rq, const struc
     }
 }
 
-static void on_quality(void *app, void *state, struct http_request *rq, const struct err *failed)
+/* A question to the model pillar, which `job->model` answers. */
+static void ask_model(struct service *s, struct job job, const struct err *failed)
 {
-    (void)state;
     struct err e = {0};
-    struct job job = {.kind = JOB_QUALITY, .rq = rq};
+    struct http_request *rq = job.rq;
     if (failed) {
         http_respond_err(rq, failed);
     } else if (!model_query_parse(http_query(rq, "day"), http_query(rq, "from"),
                                   http_query(rq, "to"), http_query(rq, "as_of"),
                                   http_query(rq, "age"), http_query(rq, "version"),
-                                  http_query(rq, "segment"), &job.query, &e)) {
+                                  http_query(rq, "segment"), &job.query, &e) ||
+               !model_query_more(http_query(rq, "reference_from"), http_query(rq, "reference_to"),
+                                 http_query(rq, "worth"), &job.query, &e)) {
+        http_respond_err(rq, &e);
+    } else {
+        enqueue(s, &job);
+    }
+}
+
+static void on_quality(void *app, void *state, struct http_request *rq, const struct err *failed)
+{
+    (void)state;
+    ask_model(app, (struct job){.kind = JOB_MODEL, .rq = rq, .model = model_quality_json}, failed);
+}
+
+static void on_calibration(void *app, void *state, struct http_request *rq,
+                           const struct err *failed)
+{
+    (void)state;
+    ask_model(app, (struct job){.kind = JOB_MODEL, .rq = rq, .model = model_calibration_json},
+              failed);
+}
+
+static void on_thresholds(void *app, void *state, struct http_request *rq, const struct err *failed)
+{
+    (void)state;
+    ask_model(app, (struct job){.kind = JOB_MODEL, .rq = rq, .model = model_thresholds_json},
+              failed);
+}
+
+static void on_drift(void *app, void *state, struct http_request *rq, const struct err *failed)
+{
+    (void)state;
+    struct err e = {0};
+    struct job job = {.kind = JOB_DRIFT, .rq = rq};
+    if (failed) {
+        http_respond_err(rq, failed);
+    } else if (!drift_query_parse(http_query(rq, "from"), http_query(rq, "to"),
+                                  http_query(rq, "feature"), http_query(rq, "segment"),
+                                  http_query(rq, "window"), &job.drift, &e)) {
+        http_respond_err(rq, &e);
+    } else {
+        enqueue(app, &job);
+    }
+}
+
+static void on_causes(void *app, void *state, struct http_request *rq, const struct err *failed)
+{
+    (void)state;
+    struct err e = {0};
+    struct job job = {.kind = JOB_CAUSES, .rq = rq};
+    if (failed) {
+        http_respond_err(rq, failed);
+    } else if (!model_causes_parse(http_query(rq, "figure"), http_query(rq, "from"),
+                                   http_query(rq, "to"), http_query(rq, "against_from"),
+                                   http_query(rq, "against_to"), http_query(rq, "age"),
+                                   http_query(rq, "version"), &job.causes, &e)) {
         http_respond_err(rq, &e);
     } else {
         enqueue(app, &job);
@@ -195,10 +296,24 @@ static void rest_lost(void *ctx, void *const *const *states, uint32_t shards)
     pipeline_lost_json(r->s->pillars[0].app, states[0], shards, r->job->limit, r->out);
 }
 
-static void rest_quality(void *ctx, void *const *const *states, uint32_t shards)
+static void rest_model(void *ctx, void *const *const *states, uint32_t shards)
 {
     struct rest *r = ctx;
-    model_quality_json(r->s->pillars[1].app, states[1], shards, &r->job->query, r->out);
+    r->job->model(r->s->pillars[1].app, states[1], shards, &r->job->query, r->out);
+}
+
+static void rest_drift(void *ctx, void *const *const *states, uint32_t shards)
+{
+    struct rest *r = ctx;
+    (void)states;
+    (void)shards;
+    model_drift_json(r->s->pillars[1].app, &r->job->drift, r->out);
+}
+
+static void rest_causes(void *ctx, void *const *const *states, uint32_t shards)
+{
+    struct rest *r = ctx;
+    model_causes_json(r->s->pillars[1].app, states[1], shards, &r->job->causes, r->out);
 }
 
 /* Rank of a pillar's "state": 0 none, 1 ok, 2 warn, 3 crit. */
@@ -268,7 +383,9 @@ void server_api_answer(struct service *s, const struct job *job)
     switch (job->kind) {
     case JOB_STATUS: server_api_status(s, &body); break;
     case JOB_LOST: river_rest(s->river, rest_lost, &rest); break;
-    case JOB_QUALITY: river_rest(s->river, rest_quality, &rest); break;
+    case JOB_MODEL: river_rest(s->river, rest_model, &rest); break;
+    case JOB_DRIFT: river_rest(s->river, rest_drift, &rest); break;
+    case JOB_CAUSES: river_rest(s->river, rest_causes, &rest); break;
     case JOB_RELOAD: ok = server_service_reload(s, &body, &e); break;
     }
     if (ok && buf_ok(&body, &e)) {
@@ -361,9 +478,57 @@ static void add_gated(struct service *s, const struct http_route *inner)
     s->routes[i].app = &s->gates[i];
 }
 
+static void add_model_routes(struct service *s)
+{
+    const struct http_route routes[] = {
+        {.method = "GET",
+         .path = "/farol/v1/verdict",
+         .help = "what is wrong, since when, how bad, likely cause, next step",
+         .end = on_verdict,
+         .app = s},
+        {.method = "GET",
+         .path = "/farol/v1/live",
+         .help = "status and verdict as server-sent events",
+         .end = on_live,
+         .app = s},
+        {.method = "GET",
+         .path = "/farol/v1/model/quality",
+         .help = "quality of the model: day, from, to, as_of, age, version, segment",
+         .end = on_quality,
+         .app = s},
+        {.method = "GET",
+         .path = "/farol/v1/model/calibration",
+         .help = "what scores mean, and figures expected without labels: from, to, as_of, version, "
+                 "segment, reference_from, reference_to",
+         .end = on_calibration,
+         .app = s},
+        {.method = "GET",
+         .path = "/farol/v1/model/thresholds",
+         .help = "what other thresholds would have done: from, to, as_of, age, version, worth",
+         .end = on_thresholds,
+         .app = s},
+        {.method = "GET",
+         .path = "/farol/v1/model/drift",
+         .help = "features against the reference: from, to, feature, segment, window",
+         .end = on_drift,
+         .app = s},
+        {.method = "GET",
+         .path = "/farol/v1/model/causes",
+         .help = "segments that explain a change: figure, from, to, against_from, against_to, age, "
+                 "version",
+         .end = on_causes,
+         .app = s},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
+        add_gated(s, &routes[i]);
+    }
+}
+
 void server_api_routes(struct service *s)
 {
     const struct http_route open[] = {
+        {.method = "GET", .path = "/", .help = "the pages", .end = on_page, .app = s},
+        {.method = "GET", .path = "/assets/*", .help = "their parts", .end = on_page, .app = s},
         {.method = "GET",
          .path = "/metrics",
          .help = "all series for Prometheus (text 0.0.4, OpenMetrics 1.0.0)",
@@ -392,11 +557,6 @@ void server_api_routes(struct service *s)
          .end = on_status,
          .app = s},
         {.method = "GET",
-         .path = "/farol/v1/model/quality",
-         .help = "quality of the model: day, from, to, as_of, age, version, segment",
-         .end = on_quality,
-         .app = s},
-        {.method = "GET",
          .path = "/farol/v1/pipeline/lost",
          .help = "lost transactions, newest first: limit",
          .end = on_lost,
@@ -408,6 +568,7 @@ void server_api_routes(struct service *s)
     for (size_t i = 0; i < ARRAY_LEN(gated); i++) {
         add_gated(s, &gated[i]);
     }
+    add_model_routes(s);
     size_t count;
     if (s->metrics.api) { /* tests serve pages without a store */
         const struct http_route *api = prom_routes(s->metrics.api, &count);

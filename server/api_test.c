@@ -53,6 +53,10 @@ TEST(api_answers_503_until_recovered)
         const char *method, *path, *body;
     } shut[] = {{"GET", "/farol/v1/status", ""},
                 {"GET", "/farol/v1/model/quality", ""},
+                {"GET", "/farol/v1/model/calibration", ""},
+                {"GET", "/farol/v1/model/thresholds", ""},
+                {"GET", "/farol/v1/model/drift", ""},
+                {"GET", "/farol/v1/model/causes", ""},
                 {"GET", "/farol/v1/pipeline/lost", ""},
                 {"POST", "/-/reload", ""},
                 {"POST", "/ingest/v1/events", ""},

@@ -42,6 +42,8 @@ static void tick(struct service *s)
     expo_init(&snapshot->expo, &snapshot->arena, ms_from_ns(now_ns));
     river_tick(s->river, now_ns, &snapshot->expo);
     server_self_publish(s, &snapshot->expo);
+    server_watch_publish(&s->watch, &snapshot->expo);
+    web_live_publish(s->live, &snapshot->expo);
     server_metrics_tick(&s->metrics, &snapshot->expo);
     if (snapshot->expo.failed && atomic_fetch_add(&s->ticks_cut, 1) == 0) {
         log_line(s->log, LOG_ERROR, "server",
@@ -61,26 +63,48 @@ static void *ticker_main(void *arg)
     return NULL;
 }
 
-/* Answers jobs until the server stops and none is left. */
+/* Waits for a job, a stop, or the time of the next look. lock: s->mu held. */
+static void await_work(struct service *s, int64_t look_ns)
+{
+    const struct timespec until = {.tv_sec = look_ns / NS_PER_S, .tv_nsec = look_ns % NS_PER_S};
+    int rc = 0;
+    while (s->jobs_count == 0 && !s->stopping && rc != ETIMEDOUT) {
+        rc = pthread_cond_timedwait(&s->wake, &s->mu, &until);
+    }
+}
+
+/* lock: s->mu held; let go meanwhile. */
+static void answer_one(struct service *s)
+{
+    struct job job = s->jobs[s->jobs_at];
+    s->jobs_at = (s->jobs_at + 1) % SERVICE_JOBS_MAX;
+    s->jobs_count--;
+    s->reader_busy = true;
+    (void)pthread_mutex_unlock(&s->mu);
+    server_api_answer(s, &job);
+    (void)pthread_mutex_lock(&s->mu);
+    s->reader_busy = false;
+}
+
+/* Looks at the status each second and answers jobs, until the server stops and none is left. */
 static void *reader_main(void *arg)
 {
     struct service *s = arg;
+    int64_t look_ns = os_mono_ns(s->os);
     (void)pthread_mutex_lock(&s->mu);
     for (;;) {
-        while (s->jobs_count == 0 && !s->stopping) {
-            (void)pthread_cond_wait(&s->wake, &s->mu);
-        }
-        if (s->jobs_count == 0) {
+        await_work(s, look_ns);
+        if (s->jobs_count > 0) {
+            answer_one(s);
+        } else if (s->stopping) {
             break;
         }
-        struct job job = s->jobs[s->jobs_at];
-        s->jobs_at = (s->jobs_at + 1) % SERVICE_JOBS_MAX;
-        s->jobs_count--;
-        s->reader_busy = true;
-        (void)pthread_mutex_unlock(&s->mu);
-        server_api_answer(s, &job);
-        (void)pthread_mutex_lock(&s->mu);
-        s->reader_busy = false;
+        if (!s->stopping && os_mono_ns(s->os) >= look_ns) {
+            (void)pthread_mutex_unlock(&s->mu);
+            server_watch_look(s);
+            look_ns = i64_max(look_ns + WATCH_PERIOD_NS, os_mono_ns(s->os));
+            (void)pthread_mutex_lock(&s->mu);
+        }
     }
     (void)pthread_mutex_unlock(&s->mu);
     return NULL;
@@ -157,9 +181,10 @@ static bool start_river(struct service *s, struct err *e)
 static bool start_all(struct service *s, enum service_trouble *trouble, struct err *e)
 {
     *trouble = TROUBLE_MEMORY;
-    if (!start_pillars(s, e)) {
+    if (!start_pillars(s, e) || !web_live_new(&s->live, e)) {
         return false;
     }
+    server_watch_init(&s->watch);
     *trouble = TROUBLE_STORAGE;
     if (!server_metrics_start(&s->metrics, s->config, s->config_path, &s->snapshots, s->os, s->log,
                               e)) {
@@ -261,6 +286,7 @@ static bool busy(struct service *s)
 
 static void drain(struct service *s)
 {
+    web_live_end(s->live); /* streams would never end by themselves */
     http_server_drain(s->http);
     int64_t until = os_mono_ns(s->os) + ns_from_ms(s->config->server.drain_ms);
     while (busy(s) && os_mono_ns(s->os) < until) {
@@ -288,6 +314,8 @@ void server_service_stop(struct service *s)
     if (s->http) {
         http_server_stop(s->http);
     }
+    web_live_free(s->live);
+    server_watch_release(&s->watch);
     if (s->river) {
         river_stop(s->river);
     }

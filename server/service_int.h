@@ -2,7 +2,8 @@
  *
  *     main thread        start, wait for signals, reload, stop
  *     ticker             every server.tick: river_tick, own series, new snapshot for /metrics
- *     reader             answers requests that need the river at rest, one at a time
+ *     reader             looks at the status each second (watch.c) and answers requests that
+ *                        need the river at rest, one at a time
  *     HTTP I/O threads   the rest; they never wait
  *     queries            the workers of server/api/prom
  *     (the river's own)  committer, saver of checkpoints, shards
@@ -16,6 +17,8 @@
 #include "flow/river.h"
 #include "server/config_int.h"
 #include "server/metrics_int.h"
+#include "server/watch_int.h"
+#include "server/web/web.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -49,11 +52,15 @@ struct snapshot *server_snapshots_take(struct snapshots *s);
 void server_snapshots_give(struct snapshots *s, struct snapshot *taken);
 
 /* A request for the reader. */
-enum job_kind { JOB_STATUS, JOB_QUALITY, JOB_LOST, JOB_RELOAD };
+enum job_kind { JOB_STATUS, JOB_MODEL, JOB_LOST, JOB_DRIFT, JOB_CAUSES, JOB_RELOAD };
 struct job {
     enum job_kind kind;
     struct http_request *rq;
-    struct model_query query; /* strings borrow rq */
+    struct model_query query;         /* strings borrow rq */
+    struct drift_query drift;         /* the same */
+    struct model_causes_query causes; /* the same */
+    void (*model)(void *app, void *const *states, uint32_t n, const struct model_query *q,
+                  struct buf *out);
     uint32_t limit;
 };
 
@@ -84,6 +91,8 @@ struct service {
     struct http_route inner[SERVICE_ROUTES_MAX]; /* what gates pass on to, with its app */
     struct snapshots snapshots;
     struct server_metrics metrics;
+    struct server_watch watch;
+    struct web_live *live; /* NULL in tests that have no pages */
 
     atomic_bool ready;             /* river and doors are up */
     atomic_uint_fast32_t in_gates; /* requests between begin and the end of end */

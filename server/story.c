@@ -9,19 +9,32 @@
 #include "server/story_int.h"
 
 #include "base/num.h"
-#include "server/text_int.h"
+#include "server/fact_int.h"
 
 #include <math.h>
 
 #define RATIO_UP       1.25 /* less is the noise of a minute */
 #define RATIO_DOWN     0.8
-#define SCRATCH_BYTES  512
+#define SCRATCH_BYTES  4096
 #define SYMPTOMS_COUNT 3
+#define NUMBERS        2 /* of one text */
 
 /* The last SYMPTOMS_COUNT are symptoms. */
-static const enum view_cause order[] = {
-    VIEW_CAUSE_LOST,        VIEW_CAUSE_FALLBACK, VIEW_CAUSE_FEATURE,   VIEW_CAUSE_OTHER,
-    VIEW_CAUSE_LABELS_LATE, VIEW_CAUSE_SLA,      VIEW_CAUSE_PRECISION, VIEW_CAUSE_RECALL};
+static const enum view_cause order[] = {VIEW_CAUSE_LOST,
+                                        VIEW_CAUSE_LEDGER_FULL,
+                                        VIEW_CAUSE_FALLBACK,
+                                        VIEW_CAUSE_FEATURE,
+                                        VIEW_CAUSE_SCORE_CONSTANT,
+                                        VIEW_CAUSE_STAGE_ERRORS,
+                                        VIEW_CAUSE_OTHER,
+                                        VIEW_CAUSE_UNKNOWN_STAGE,
+                                        VIEW_CAUSE_TOO_OLD,
+                                        VIEW_CAUSE_HOLDS_EXPIRING,
+                                        VIEW_CAUSE_LABELS_LATE,
+                                        VIEW_CAUSE_SILENT,
+                                        VIEW_CAUSE_SLA,
+                                        VIEW_CAUSE_PRECISION,
+                                        VIEW_CAUSE_RECALL};
 _Static_assert(ARRAY_LEN(order) == VIEW_CAUSES, "every cause has its place");
 
 static struct story_numbers numbers_of(const struct server_view *v)
@@ -46,6 +59,17 @@ static const struct view_reason *reason_find(const struct server_view *v, enum v
     return r ? r : pillar_reason(&v->model, cause);
 }
 
+static void cause_begin(const struct server_story *s, struct story_cause *c, int64_t t_ns)
+{
+    double nan = (double)NAN;
+    bool known = s->seen && t_ns != T_NS_NONE;
+    bool same = known && c->seen_ns != T_NS_NONE && t_ns - c->seen_ns <= STORY_GAP_NS;
+    if (!same) {
+        c->since_ns = known ? t_ns : T_NS_NONE;
+        c->before = known ? s->last : (struct story_numbers){nan, nan, nan, nan};
+    }
+}
+
 void server_story_add(struct server_story *s, const struct server_view *v)
 {
     bool ok = v->state == VIEW_OK;
@@ -57,25 +81,24 @@ void server_story_add(struct server_story *s, const struct server_view *v)
     for (int i = 0; i < VIEW_CAUSES; i++) {
         struct story_cause *c = &s->causes[i];
         bool present = reason_find(v, (enum view_cause)i) != NULL;
+        if (!s->seen) {
+            c->seen_ns = T_NS_NONE;
+        }
         if (present && !c->present) {
-            double nan = (double)NAN;
-            c->since_ns = s->seen ? v->t_ns : T_NS_NONE;
-            c->before = s->seen ? s->last : (struct story_numbers){nan, nan, nan, nan};
+            cause_begin(s, c, v->t_ns);
         }
         c->present = present;
+        c->seen_ns = present ? v->t_ns : c->seen_ns;
     }
     s->last = numbers_of(v);
     s->seen = true;
 }
 
-/* NULL: no reason is given. Of two pillars the worse one is told, and nothing of the other: that
- * both are in trouble does not make one the reason of the other. */
-static const struct view_reason *lead_find(const struct server_view *v, bool *of_model)
+const struct view_reason *server_story_worst(const struct view_pillar *p)
 {
     const struct view_reason *lead = NULL;
-    *of_model = v->model.state > v->pipeline.state;
     for (size_t i = 0; i < ARRAY_LEN(order); i++) {
-        const struct view_reason *r = pillar_reason(*of_model ? &v->model : &v->pipeline, order[i]);
+        const struct view_reason *r = pillar_reason(p, order[i]);
         bool symptom = i + SYMPTOMS_COUNT >= ARRAY_LEN(order);
         if (r && (!lead || (!symptom && r->level > lead->level))) {
             lead = r;
@@ -84,54 +107,123 @@ static const struct view_reason *lead_find(const struct server_view *v, bool *of
     return lead;
 }
 
+/* Of two pillars the worse one is told, and nothing of the other: that both are in trouble does not
+ * make one the reason of the other. */
+const struct view_reason *server_story_lead(const struct server_view *v, bool *of_model)
+{
+    *of_model = v->model.state > v->pipeline.state;
+    return server_story_worst(*of_model ? &v->model : &v->pipeline);
+}
+
+static const struct story_cause *cause_of(const struct server_story *s,
+                                          const struct view_reason *lead)
+{
+    return s && lead && s->causes[lead->cause].present ? &s->causes[lead->cause] : NULL;
+}
+
+int64_t server_story_since(const struct server_story *s, const struct server_view *v)
+{
+    bool of_model = false;
+    const struct story_cause *c = cause_of(s, server_story_lead(v, &of_model));
+    return c ? c->since_ns : T_NS_NONE;
+}
+
+/* Of equally new ones the first stage is told. */
+const struct view_stage *server_story_deploy(const struct server_story *s,
+                                             const struct server_view *v)
+{
+    const struct view_stage *newest = NULL;
+    int64_t began_ns = server_story_since(s, v);
+    for (uint32_t i = 0; i < v->stages_count && began_ns != T_NS_NONE; i++) {
+        const struct view_stage *x = &v->stages[i];
+        int64_t at = x->version_since_ns;
+        bool before = x->version_deployed && x->version.n > 0 && at != T_NS_NONE &&
+                      at <= began_ns && at >= began_ns - VIEW_CHANGED_NS;
+        if (before && (!newest || at > newest->version_since_ns)) {
+            newest = x;
+        }
+    }
+    return newest;
+}
+
 struct teller {
     const struct server_view *v;
     enum lang lang;
+    int32_t utc_offset_s;
+    enum view_state level; /* of the lead: the tone of its numbers */
     struct mem mem;
-    struct buf a, b; /* one number each */
-    struct buf *out;
+    struct buf text[NUMBERS], query[NUMBERS];
+    struct parts *out;
     bool more; /* a fact stands behind the lead already */
 };
 
-static struct str percent(const struct teller *t, struct buf *b, double share)
+static struct buf *fresh(struct buf *b)
 {
     buf_reset(b);
-    num_percent(b, t->lang, share, 1);
-    return buf_str(b);
+    return b;
+}
+
+/* The number written in text[i], until text[i] is used again. */
+static struct part number(struct teller *t, int i, enum fact f, enum view_state tone)
+{
+    server_fact_query(t->v, f, fresh(&t->query[i]));
+    return (struct part){buf_str(&t->text[i]), buf_str(&t->query[i]), tone, T_NS_NONE};
+}
+
+static struct part percent(struct teller *t, int i, double share, enum fact f, enum view_state tone)
+{
+    num_percent(fresh(&t->text[i]), t->lang, share, 1);
+    return number(t, i, f, tone);
+}
+
+static struct part clock_of(struct teller *t, int i, int64_t t_ns)
+{
+    struct civil at = civil_from_ns(t_ns + t->utc_offset_s * NS_PER_S);
+    buf_fmt(fresh(&t->text[i]), "%02d:%02d", at.hour, at.minute);
+    struct part p = part_of(buf_str(&t->text[i]));
+    p.t_ns = t_ns;
+    return p;
+}
+
+static void tell_reason(struct teller *t, const struct view_reason *lead)
+{
+    struct str text = str_trim(view_str(&lead->text[t->lang]));
+    text.n -= str_ends(text, STR("."));
+    server_fact_query(t->v, server_fact_of(lead->cause), fresh(&t->query[0]));
+    const struct part p = {text, buf_str(&t->query[0]), t->level, T_NS_NONE};
+    server_parts_put(t->out, &p);
 }
 
 static void tell_lead(struct teller *t, const struct view_reason *lead)
 {
     const struct server_view *v = t->v;
     const struct view_reason *feature = reason_find(v, VIEW_CAUSE_FEATURE);
-    struct str name = view_str(&v->feature_name);
-    bool named = feature && name.n > 0 && isfinite(v->feature_share);
+    const struct part name = part_of(view_str(&v->feature_name));
+    bool named = feature && name.text.n > 0 && isfinite(v->feature_share);
     if (lead->cause == VIEW_CAUSE_FALLBACK && isfinite(v->fallback_share)) {
-        struct str share = percent(t, &t->a, v->fallback_share);
+        const struct part share = percent(t, 0, v->fallback_share, FACT_FALLBACK, t->level);
         if (named) {
-            SAY(t->out, t->lang, STORY_FALLBACK_FEATURE, share, name,
-                percent(t, &t->b, v->feature_share));
+            SAY_PARTS(t->out, t->lang, STORY_FALLBACK_FEATURE, share, name,
+                      percent(t, 1, v->feature_share, FACT_FEATURE, feature->level));
         } else {
-            SAY(t->out, t->lang, STORY_FALLBACK, share);
+            SAY_PARTS(t->out, t->lang, STORY_FALLBACK, share);
         }
     } else if (lead->cause == VIEW_CAUSE_FEATURE && named) {
-        SAY(t->out, t->lang, STORY_FEATURE, name, percent(t, &t->a, v->feature_share));
+        SAY_PARTS(t->out, t->lang, STORY_FEATURE, name,
+                  percent(t, 0, v->feature_share, FACT_FEATURE, t->level));
     } else if (lead->cause == VIEW_CAUSE_LOST && v->lost > 0) {
-        buf_reset(&t->a);
-        buf_reset(&t->b);
-        num_f64(&t->a, t->lang, v->lost, 0);
-        num_brl(&t->b, t->lang, v->lost_brl);
-        SAY(t->out, t->lang, STORY_LOST, buf_str(&t->a), buf_str(&t->b));
+        num_f64(fresh(&t->text[0]), t->lang, v->lost, 0);
+        num_brl(fresh(&t->text[1]), t->lang, v->lost_brl);
+        SAY_PARTS(t->out, t->lang, STORY_LOST, number(t, 0, FACT_LOST, t->level),
+                  number(t, 1, FACT_LOST_BRL, t->level));
     } else {
-        struct str text = str_trim(view_str(&lead->text[t->lang]));
-        text.n -= str_ends(text, STR("."));
-        buf_str_add(t->out, text);
+        tell_reason(t, lead);
     }
 }
 
 static void next_fact(struct teller *t)
 {
-    buf_str_add(t->out, t->more ? STR(", ") : STR("; "));
+    server_parts_words(t->out, t->more ? STR(", ") : STR("; "));
     t->more = true;
 }
 
@@ -142,25 +234,29 @@ static void tell_holds(struct teller *t, const struct story_numbers *before)
         return;
     }
     next_fact(t);
-    buf_reset(&t->a);
-    num_f64(&t->a, t->lang, ratio, 1);
-    SAY(t->out, t->lang, STORY_HOLDS, buf_str(&t->a));
+    num_f64(fresh(&t->text[0]), t->lang, ratio, 1);
+    SAY_PARTS(t->out, t->lang, STORY_HOLDS, number(t, 0, FACT_HOLDS, VIEW_WARN));
 }
 
 /* A fall is told when it is proven: the whole interval is below the earlier one. */
 static void tell_precision(struct teller *t, const struct story_numbers *before, bool is_lead)
 {
     const struct view_estimate *p = &t->v->precision;
+    const struct view_reason *low = reason_find(t->v, VIEW_CAUSE_PRECISION);
     if (!isfinite(p->value) || is_lead) {
         return;
     }
-    if (isfinite(before->precision_lo) && p->hi < before->precision_lo) {
-        next_fact(t);
-        SAY(t->out, t->lang, STORY_PRECISION_WAS, percent(t, &t->a, p->value),
-            percent(t, &t->b, before->precision));
-    } else if (reason_find(t->v, VIEW_CAUSE_PRECISION)) {
-        next_fact(t);
-        SAY(t->out, t->lang, STORY_PRECISION, percent(t, &t->a, p->value));
+    bool fell = isfinite(before->precision_lo) && p->hi < before->precision_lo;
+    if (!fell && !low) {
+        return;
+    }
+    next_fact(t);
+    const struct part now = percent(t, 0, p->value, FACT_PRECISION, low ? low->level : VIEW_WARN);
+    if (fell) {
+        num_percent(fresh(&t->text[1]), t->lang, before->precision, 1);
+        SAY_PARTS(t->out, t->lang, STORY_PRECISION_WAS, now, part_of(buf_str(&t->text[1])));
+    } else {
+        SAY_PARTS(t->out, t->lang, STORY_PRECISION, now);
     }
 }
 
@@ -172,85 +268,94 @@ static void tell_latency(struct teller *t, const struct story_numbers *before)
         return;
     }
     next_fact(t);
-    buf_reset(&t->a);
-    buf_reset(&t->b);
-    num_ms(&t->a, t->lang, now);
-    num_ms(&t->b, t->lang, before->decision_p99_ms);
+    num_ms(fresh(&t->text[0]), t->lang, now);
+    num_ms(fresh(&t->text[1]), t->lang, before->decision_p99_ms);
     if (!isfinite(ratio)) {
-        SAY(t->out, t->lang, STORY_LATENCY, buf_str(&t->a));
+        SAY_PARTS(t->out, t->lang, STORY_LATENCY, number(t, 0, FACT_LATENCY, VIEW_OK));
     } else if (ratio < RATIO_UP && ratio > RATIO_DOWN) {
-        SAY(t->out, t->lang, STORY_LATENCY_SAME, buf_str(&t->a));
+        SAY_PARTS(t->out, t->lang, STORY_LATENCY_SAME, number(t, 0, FACT_LATENCY, VIEW_OK));
     } else {
-        SAY(t->out, t->lang, STORY_LATENCY_WAS, buf_str(&t->a), buf_str(&t->b));
+        SAY_PARTS(t->out, t->lang, STORY_LATENCY_WAS, number(t, 0, FACT_LATENCY, VIEW_OK),
+                  part_of(buf_str(&t->text[1])));
     }
 }
 
-static void clock_of(struct buf *b, int64_t t_ns, int32_t utc_offset_s)
+static void tell_deploy(struct teller *t, const struct server_story *s)
 {
-    struct civil at = civil_from_ns(t_ns + utc_offset_s * NS_PER_S);
-    buf_reset(b);
-    buf_fmt(b, "%02d:%02d", at.hour, at.minute);
-}
-
-/* The newest deploy, of whatever stage: that it came shortly before is a fact, that it is the
- * reason is not ours to say. Of equally new ones the first stage is told. */
-static void tell_deploy(struct teller *t, int32_t utc_offset_s)
-{
-    const struct view_stage *newest = NULL;
-    for (uint32_t i = 0; i < t->v->stages_count; i++) {
-        const struct view_stage *s = &t->v->stages[i];
-        if (server_view_is_changed(t->v, s) &&
-            (!newest || s->version_since_ns > newest->version_since_ns)) {
-            newest = s;
-        }
-    }
-    if (newest) {
-        clock_of(&t->a, newest->version_since_ns, utc_offset_s);
-        SAY(t->out, t->lang, STORY_DEPLOY, view_str(&newest->name), view_str(&newest->version),
-            buf_str(&t->a));
+    const struct view_stage *x = server_story_deploy(s, t->v);
+    if (x) {
+        SAY_PARTS(t->out, t->lang, STORY_DEPLOY, part_of(view_str(&x->name)),
+                  part_of(view_str(&x->version)), clock_of(t, 0, x->version_since_ns));
     }
 }
 
 static void tell_trouble(struct teller *t, const struct server_story *s,
-                         const struct view_reason *lead, bool of_model, int32_t utc_offset_s)
+                         const struct view_reason *lead, bool of_model)
 {
     static const struct story_cause unknown = {
         .since_ns = T_NS_NONE, .before = {(double)NAN, (double)NAN, (double)NAN, (double)NAN}};
-    const struct story_cause *c =
-        s && s->causes[lead->cause].present ? &s->causes[lead->cause] : &unknown;
+    const struct story_cause *seen = cause_of(s, lead);
+    const struct story_cause *c = seen ? seen : &unknown;
     tell_lead(t, lead);
     if (c->since_ns != T_NS_NONE) {
-        clock_of(&t->a, c->since_ns, utc_offset_s);
-        SAY(t->out, t->lang, STORY_SINCE, buf_str(&t->a));
+        SAY_PARTS(t->out, t->lang, STORY_SINCE, clock_of(t, 0, c->since_ns));
     }
     if (of_model) {
         tell_holds(t, &c->before);
         tell_precision(t, &c->before, lead->cause == VIEW_CAUSE_PRECISION);
     }
     tell_latency(t, &c->before);
-    if (c->since_ns != T_NS_NONE) {
-        tell_deploy(t, utc_offset_s);
+    tell_deploy(t, s);
+    server_parts_words(t->out, STR("."));
+}
+
+/* A pillar without data is named: its silence is not health. */
+static void tell_ok(struct teller *t, const struct server_story *s)
+{
+    const struct server_view *v = t->v;
+    if (v->model.state == VIEW_NONE || v->pipeline.state == VIEW_NONE) {
+        server_parts_say_args(t->out, t->lang,
+                              v->model.state == VIEW_NONE ? TEXT_STORY_OK_NO_MODEL
+                                                          : TEXT_STORY_OK_NO_PIPELINE,
+                              NULL, 0);
+    } else if (s && s->ok_since_ns != T_NS_NONE && v->t_ns != T_NS_NONE) {
+        num_span(fresh(&t->text[0]), (v->t_ns - s->ok_since_ns) / NS_PER_S);
+        SAY_PARTS(t->out, t->lang, STORY_OK_FOR, part_of(buf_str(&t->text[0])));
+    } else {
+        server_parts_words(t->out, str_from_c(server_text(t->lang, TEXT_STORY_OK)));
     }
-    buf_char(t->out, '.');
+}
+
+void server_story_tell(const struct server_story *s, const struct server_view *v, enum lang lang,
+                       int32_t utc_offset_s, struct parts *out)
+{
+    bool of_model = false;
+    const struct view_reason *lead = server_story_lead(v, &of_model);
+    struct teller t = {.v = v, .lang = lang, .utc_offset_s = utc_offset_s, .out = out};
+    mem_init(&t.mem, 0);
+    for (int i = 0; i < NUMBERS; i++) {
+        buf_init(&t.text[i], &t.mem, SCRATCH_BYTES);
+        buf_init(&t.query[i], &t.mem, SCRATCH_BYTES);
+    }
+    if (lead) {
+        t.level = lead->level;
+        tell_trouble(&t, s, lead, of_model);
+    } else if (v->state == VIEW_OK) {
+        tell_ok(&t, s);
+    }
+    for (int i = 0; i < NUMBERS; i++) {
+        buf_release(&t.text[i]);
+        buf_release(&t.query[i]);
+    }
 }
 
 void server_story_text(const struct server_story *s, const struct server_view *v, enum lang lang,
                        int32_t utc_offset_s, struct buf *out)
 {
-    bool of_model = false;
-    const struct view_reason *lead = lead_find(v, &of_model);
-    struct teller t = {.v = v, .lang = lang, .out = out};
-    mem_init(&t.mem, 0);
-    buf_init(&t.a, &t.mem, SCRATCH_BYTES);
-    buf_init(&t.b, &t.mem, SCRATCH_BYTES);
-    if (lead) {
-        tell_trouble(&t, s, lead, of_model, utc_offset_s);
-    } else if (v->state == VIEW_OK && s && s->ok_since_ns != T_NS_NONE && v->t_ns != T_NS_NONE) {
-        num_span(&t.a, (v->t_ns - s->ok_since_ns) / NS_PER_S);
-        SAY(out, lang, STORY_OK_FOR, buf_str(&t.a));
-    } else if (v->state == VIEW_OK) {
-        buf_str_add(out, str_from_c(server_text(lang, TEXT_STORY_OK)));
-    }
-    buf_release(&t.b);
-    buf_release(&t.a);
+    struct mem mem;
+    struct parts parts;
+    mem_init(&mem, 0);
+    server_parts_init(&parts, out, false, &mem);
+    server_story_tell(s, v, lang, utc_offset_s, &parts);
+    server_parts_end(&parts);
 }

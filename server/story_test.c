@@ -154,10 +154,12 @@ TEST(story_lead_is_the_cause)
 TEST(story_counts_how_long_all_is_well)
 {
     says(CALM,
-         "{\"time\":\"2026-11-23T17:42:55Z\",\"state\":\"ok\",\"pipeline\":{\"state\":\"ok\"}}",
+         "{\"time\":\"2026-11-23T17:42:55Z\",\"state\":\"ok\",\"pipeline\":{\"state\":\"ok\"},"
+         "\"model\":{\"state\":\"ok\"}}",
          "Tudo normal há 2 min 5 s.", "All has been normal for 2 min 5 s.");
     /* A warning in between starts the count anew; a warning without a reason has no sentence. */
     says("{\"time\":\"2026-11-23T17:41:00Z\",\"state\":\"warn\"}",
-         "{\"time\":\"2026-11-23T17:42:55Z\",\"state\":\"ok\"}", "Tudo normal há 0 s.",
-         "All has been normal for 0 s.");
+         "{\"time\":\"2026-11-23T17:42:55Z\",\"state\":\"ok\",\"pipeline\":{\"state\":\"ok\"},"
+         "\"model\":{\"state\":\"ok\"}}",
+         "Tudo normal há 0 s.", "All has been normal for 0 s.");
 }

@@ -99,21 +99,43 @@ static enum view_state state_of(const struct json_token *t)
                                            : VIEW_NONE;
 }
 
+static const struct {
+    const char *code;
+    enum view_cause cause;
+} codes[] = {{"lost_transactions", VIEW_CAUSE_LOST},
+             {"sla", VIEW_CAUSE_SLA},
+             {"fallback", VIEW_CAUSE_FALLBACK},
+             {"feature_missing", VIEW_CAUSE_FEATURE},
+             {"labels_silent", VIEW_CAUSE_LABELS_LATE},
+             {"precision_low", VIEW_CAUSE_PRECISION},
+             {"recall_low", VIEW_CAUSE_RECALL},
+             {"stage_errors", VIEW_CAUSE_STAGE_ERRORS},
+             {"ledger_full", VIEW_CAUSE_LEDGER_FULL},
+             {"too_old", VIEW_CAUSE_TOO_OLD},
+             {"unknown_stage", VIEW_CAUSE_UNKNOWN_STAGE},
+             {"holds_expiring", VIEW_CAUSE_HOLDS_EXPIRING},
+             {"score_constant", VIEW_CAUSE_SCORE_CONSTANT},
+             {"no_arrivals", VIEW_CAUSE_SILENT},
+             {"no_data", VIEW_CAUSE_SILENT}};
+
 static enum view_cause cause_of(const struct json_token *code)
 {
-    static const struct {
-        const char *code;
-        enum view_cause cause;
-    } known[] = {{"lost_transactions", VIEW_CAUSE_LOST},    {"sla", VIEW_CAUSE_SLA},
-                 {"fallback", VIEW_CAUSE_FALLBACK},         {"feature_missing", VIEW_CAUSE_FEATURE},
-                 {"labels_silent", VIEW_CAUSE_LABELS_LATE}, {"precision_low", VIEW_CAUSE_PRECISION},
-                 {"recall_low", VIEW_CAUSE_RECALL}};
-    for (size_t i = 0; i < ARRAY_LEN(known) && code && code->kind == JSON_STR; i++) {
-        if (str_eq(code->v.str, str_from_c(known[i].code))) {
-            return known[i].cause;
+    for (size_t i = 0; i < ARRAY_LEN(codes) && code && code->kind == JSON_STR; i++) {
+        if (str_eq(code->v.str, str_from_c(codes[i].code))) {
+            return codes[i].cause;
         }
     }
     return VIEW_CAUSE_OTHER;
+}
+
+const char *server_view_cause_code(enum view_cause cause)
+{
+    for (size_t i = 0; i < ARRAY_LEN(codes); i++) {
+        if (codes[i].cause == cause) {
+            return codes[i].code;
+        }
+    }
+    return "other";
 }
 
 /* The worst reason first; equal ones stay in the server's order. */

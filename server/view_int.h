@@ -38,6 +38,13 @@ enum view_cause {
     VIEW_CAUSE_LABELS_LATE,
     VIEW_CAUSE_PRECISION,
     VIEW_CAUSE_RECALL,
+    VIEW_CAUSE_STAGE_ERRORS,
+    VIEW_CAUSE_LEDGER_FULL,
+    VIEW_CAUSE_TOO_OLD,
+    VIEW_CAUSE_UNKNOWN_STAGE,
+    VIEW_CAUSE_HOLDS_EXPIRING,
+    VIEW_CAUSE_SCORE_CONSTANT,
+    VIEW_CAUSE_SILENT,
     VIEW_CAUSES
 };
 
@@ -102,6 +109,9 @@ static inline struct str view_str(const struct view_text *t)
 
 /* Was the version of s, a stage of v, deployed within VIEW_CHANGED_NS before the status? */
 bool server_view_is_changed(const struct server_view *v, const struct view_stage *s);
+
+/* The code of a cause as the status writes it ("other" for those that are not known here). */
+const char *server_view_cause_code(enum view_cause cause);
 
 /* ERR_INPUT: not JSON, or not an object with "state". Linear in the text. */
 MUST_USE bool server_view_read(struct json_parser *p, struct str text, struct server_view *out,

@@ -12,7 +12,7 @@ function policy(html) {
   return `default-src 'self'; script-src 'self' ${inline.join(' ')}; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`;
 }
 
-export async function serve(target, dist = 'dist') {
+export async function serve(target, dist = process.env.DIST ?? 'dist') {
   const csp = policy(fs.readFileSync(path.join(dist, 'index.html'), 'utf8'));
   const to = new URL(target);
   const server = http.createServer((req, res) => {

@@ -5,12 +5,13 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 
 const LIMITS = { 'first route': 100, 'whole UI': 250, fonts: 90 };
-const dir = 'dist/assets';
+const dist = process.env.DIST ?? 'dist';
+const dir = join(dist, 'assets');
 const read = (name) => readFileSync(join(dir, name));
 const gzip = (name) => gzipSync(read(name), { level: 9 }).length;
 const sum = (names) => [...new Set(names)].reduce((n, f) => n + gzip(f), 0) / 1000;
 
-const html = readFileSync('dist/index.html', 'utf8');
+const html = readFileSync(join(dist, 'index.html'), 'utf8');
 const entry = [...html.matchAll(/assets\/([\w.-]+\.(?:js|css))"/g)].map((m) => m[1]);
 const main = entry.find((f) => f.endsWith('.js'));
 const code = main ? read(main).toString() : '';

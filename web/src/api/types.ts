@@ -74,6 +74,112 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The pages; plain text that tells how to build them when this program has none
+         * @description ETag and If-None-Match; gzip or br as Accept-Encoding says; strict Content-Security-Policy.
+         */
+        get: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                /** @description index.html */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "text/html": string;
+                        "text/plain": string;
+                    };
+                };
+                /** @description as it was */
+                304: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+                /** @description neither identity nor gzip nor br is taken */
+                406: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/assets/{file}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Scripts, styles and fonts of the pages; the name has the hash, so they may be kept for ever */
+        get: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path: {
+                    file: string;
+                };
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                /** @description the file */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "*/*": string;
+                    };
+                };
+                /** @description as it was */
+                304: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+                /** @description not of this build */
+                404: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/metrics": {
         parameters: {
             query?: never;
@@ -1919,6 +2025,90 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/farol/v1/verdict": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What is wrong, since when, how bad, what came before it, what to do next
+         * @description Made by rules from facts once a second: the status, what the server remembers of it (after a restart: from the
+         *     series farol_state and farol_reason of its own store), and sums of the store. What is not known is null.
+         */
+        get: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                /** @description Verdict */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Verdict"];
+                    };
+                };
+                503: components["responses"]["Busy"];
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/farol/v1/live": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Status and verdict as server-sent events
+         * @description Events named `status`; the data of each is one line, a Status with the member `verdict` (a Verdict). The newest one
+         *     comes at once, the next ones when something changed, looked at once a second; without change one every 10 s, so that
+         *     silence means that the stream is dead. A comment comes in its place when no status could be made. At most 64
+         *     listeners (503 above); who reads less than is said is cut at 256 KiB and may come again.
+         */
+        get: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                /** @description Events without end */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "text/event-stream": string;
+                    };
+                };
+                503: components["responses"]["Busy"];
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/farol/v1/model/quality": {
         parameters: {
             query?: never;
@@ -1961,6 +2151,266 @@ export interface paths {
                     };
                     content: {
                         "application/json": components["schemas"]["Quality"];
+                    };
+                };
+                /** @description A parameter is wrong; the message names it */
+                400: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                413: components["responses"]["TooLarge"];
+                503: components["responses"]["Busy"];
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/farol/v1/model/calibration": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What scores mean, and the figures to expect without labels
+         * @description Which share of the decisions of each tenth of the scores is fraud as labels stand, and precision, recall, F1, ROC AUC, average precision and number of frauds to expect from the scores alone (confidence-based performance estimation). What a score means is learnt from earlier days whose labels are in (`learnt` says which). The estimate is blind to concept drift: `concept` tells whether recall and precision, corrected for labels that are still to come, differ from it by more than chance explains (99 % for recall, 99.9 % for precision). Without parameters, of all decisions that are kept.
+         */
+        get: {
+            parameters: {
+                query?: {
+                    /** @description decisions of this day; excludes from and to */
+                    day?: string;
+                    /** @description first decision day */
+                    from?: string;
+                    /** @description last decision day (included) */
+                    to?: string;
+                    /** @description labels known by this time (RFC 3339) or by the end of this date */
+                    as_of?: string;
+                    /** @description labels known by the end of each decision day plus this duration */
+                    age?: string;
+                    /** @description one model version */
+                    version?: string;
+                    /** @description dimension:value of model.segments */
+                    segment?: string;
+                    /** @description learn from the decisions of this day on; needs reference_to */
+                    reference_from?: string;
+                    /** @description to this day (included) */
+                    reference_to?: string;
+                };
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                /** @description Calibration */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Calibration"];
+                    };
+                };
+                /** @description A parameter is wrong; the message names it */
+                400: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                413: components["responses"]["TooLarge"];
+                503: components["responses"]["Busy"];
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/farol/v1/model/thresholds": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What other thresholds would have done to the same decisions
+         * @description Precision, recall, share held and R$ caught, missed and held if everything at or above a threshold had been held, from the highest threshold down to 0. Thresholds are the edges of score cells, where all of this is exact. Frauds are those known by the time asked for.
+         */
+        get: {
+            parameters: {
+                query?: {
+                    /** @description decisions of this day; excludes from and to */
+                    day?: string;
+                    /** @description first decision day */
+                    from?: string;
+                    /** @description last decision day (included) */
+                    to?: string;
+                    /** @description labels known by this time (RFC 3339) or by the end of this date */
+                    as_of?: string;
+                    /** @description labels known by the end of each decision day plus this duration */
+                    age?: string;
+                    /** @description one model version */
+                    version?: string;
+                    /** @description R$ won per R$ of fraud caught, fraud missed, genuine held, genuine let through; adds worth_brl to each point, and best */
+                    worth?: string;
+                };
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                /** @description Thresholds */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Thresholds"];
+                    };
+                };
+                /** @description A parameter is wrong; the message names it */
+                400: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                413: components["responses"]["TooLarge"];
+                503: components["responses"]["Busy"];
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/farol/v1/model/drift": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Features against the frozen reference, per closed window
+         * @description Without parameters, every closed day that is kept, all decisions. Besides the sender's features there are fraud.score, fraud.model_version and fraud.decision. Results of segments that did not drift are kept for 7 days.
+         */
+        get: {
+            parameters: {
+                query?: {
+                    /** @description first day */
+                    from?: string;
+                    /** @description last day (included) */
+                    to?: string;
+                    /** @description one feature */
+                    feature?: string;
+                    /** @description dimension:value of model.segments, or * for all decisions and every segment */
+                    segment?: string;
+                    /** @description hours have all decisions only */
+                    window?: "day" | "hour";
+                };
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                /** @description Drift */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Drift"];
+                    };
+                };
+                /** @description A parameter is wrong; the message names it */
+                400: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                413: components["responses"]["TooLarge"];
+                503: components["responses"]["Busy"];
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/farol/v1/model/causes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Which segments explain that a figure changed
+         * @description Two ranges of days are compared, per day with decisions, with labels read at one age. Without parameters, the loss of the newest day against the 14 days before it. Causes are by single dimensions (adtributor) and, of frauds, by combinations of up to three (scan; squeeze where there are ten or more in each combination of all dimensions). A cause says where, not why; without "differs" in change there may be nothing to explain.
+         */
+        get: {
+            parameters: {
+                query?: {
+                    /** @description loss: R$ of frauds let through; hold_rate: share of decisions that are predicted positive */
+                    figure?: "loss" | "false_negatives" | "hold_rate";
+                    /** @description first decision day; with to */
+                    from?: string;
+                    /** @description last decision day (included) */
+                    to?: string;
+                    /** @description first day to compare with; with against_to. Default the 14 days before from */
+                    against_from?: string;
+                    /** @description last day to compare with; the ranges do not overlap */
+                    against_to?: string;
+                    /** @description labels known by the end of each decision day plus this duration; default the age that the day `to` has */
+                    age?: string;
+                    /** @description one model version */
+                    version?: string;
+                };
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                /** @description Causes */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Causes"];
                     };
                 };
                 /** @description A parameter is wrong; the message names it */
@@ -2037,6 +2487,75 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        Drift: {
+            reference: {
+                /** @enum {string} */
+                state: "collecting" | "sealed";
+                days: number;
+                /** Format: date */
+                from?: string;
+                /** Format: date */
+                to?: string;
+                /** @description decisions */
+                n: number;
+            };
+            /** @enum {string} */
+            window: "day" | "hour";
+            windows: {
+                /** @description a date */
+                t: string;
+                tests: {
+                    /** @description p-values that were decided together */
+                    n: number;
+                    rejected: number;
+                    /** @description median factor by which reference windows lie further apart than by sampling */
+                    dispersion: number;
+                };
+            }[];
+            features: {
+                name: string;
+                /** @description null = all decisions */
+                segment: string | null;
+                /** @enum {string} */
+                kind: "numeric" | "categorical" | "boolean" | "none";
+                windows: components["schemas"]["DriftResult"][];
+            }[];
+        };
+        /** @description Figures that are not of the feature's kind, and those without values, are null. */
+        DriftResult: {
+            t: string;
+            /** @description decisions */
+            n: number;
+            nulls: number;
+            /** @description values that the reference never had */
+            new: number;
+            /** @description numbers beyond the reference's least and largest cell */
+            out_of_range: number;
+            /** @description share of decisions without a value */
+            missing: number | null;
+            /** @description on ten bins of the reference */
+            psi: number | null;
+            /** @description Jensen-Shannon distance in base 2 */
+            js: number | null;
+            kl: number | null;
+            hellinger: number | null;
+            ks: number | null;
+            /** @description Wasserstein distance in the feature's unit */
+            w1: number | null;
+            /** @description in standard deviations of the reference */
+            w1_norm: number | null;
+            cvm: number | null;
+            ad: number | null;
+            chi2: number | null;
+            tvd: number | null;
+            linf: number | null;
+            /** @description of the distribution */
+            p: number | null;
+            /** @description adjusted over all tests of the window */
+            q: number | null;
+            drifted: boolean;
+            rules: ("missing" | "default" | "new_values" | "range" | "type" | "distribution" | "unit_x100" | "unit_x1000" | "constant" | "absent")[];
+        };
         /** @description What a query does, node by node; parents stand before children, of more than 2000 nodes the first are told. Members that only explain=run has are marked. Clients of Prometheus pass over it. */
         Explain: {
             /** @enum {string} */
@@ -2184,6 +2703,76 @@ export interface components {
                 };
             };
         };
+        Both: {
+            pt: string;
+            en: string;
+        };
+        /** @description parts one after the other are the sentence */
+        VerdictPart: {
+            text: string;
+            /** @description PromQL that shows this number */
+            query?: string;
+            /** @enum {string} */
+            tone?: "warn" | "crit";
+            /**
+             * Format: date-time
+             * @description the text is this time as a clock in the zone of the server
+             */
+            time?: string;
+        };
+        Money: {
+            brl: number;
+            /** @description 95 % interval, where the engine has one */
+            lo: number | null;
+            hi: number | null;
+            /** Format: date-time */
+            since: string | null;
+            query: string;
+            /** @description what this money is */
+            label: components["schemas"]["Both"];
+        } | null;
+        Verdict: {
+            state: components["schemas"]["State"];
+            /**
+             * Format: date-time
+             * @description begin of what is told; ok: of all being well
+             */
+            since: string | null;
+            title: components["schemas"]["Both"];
+            text: {
+                pt: components["schemas"]["VerdictPart"][];
+                en: components["schemas"]["VerdictPart"][];
+            };
+            pillars: {
+                /** @enum {string} */
+                id: "pipeline" | "model";
+                state: components["schemas"]["State"];
+                /**
+                 * Format: date-time
+                 * @description begin of being ok, not ok, or silent
+                 */
+                since: string | null;
+                text: components["schemas"]["Both"];
+            }[];
+            risk: components["schemas"]["Money"];
+            protected: components["schemas"]["Money"];
+            /** @description a deploy in the 15 minutes before the begin; that it came before is the fact */
+            cause: {
+                /** @enum {string} */
+                kind: "deploy";
+                stage: string;
+                version: string;
+                /** Format: date-time */
+                since: string;
+                text: components["schemas"]["Both"];
+                query: string;
+            } | null;
+            /** @description the next step */
+            next: {
+                pt: string;
+                en: string;
+            } | null;
+        };
         Pipeline: {
             state: components["schemas"]["State"];
             reasons: components["schemas"]["Reason"][];
@@ -2283,6 +2872,82 @@ export interface components {
             interval?: string;
         } | null;
         Bound: (number | null)[] | null;
+        Causes: {
+            /** @enum {string} */
+            figure: "loss" | "false_negatives" | "hold_rate";
+            /** Format: date */
+            from: string;
+            /** Format: date */
+            to: string;
+            /** @description with decisions */
+            days: number;
+            /** Format: date */
+            against_from: string;
+            /** Format: date */
+            against_to: string;
+            /** @description with decisions */
+            against_days: number;
+            age_days: number;
+            version: string | null;
+            change: {
+                /** @enum {string} */
+                unit: "brl_per_day" | "per_day" | "share";
+                before: components["schemas"]["Number"];
+                now: components["schemas"]["Number"];
+                relative: components["schemas"]["Number"];
+                p: components["schemas"]["Number"];
+                /** @description p is at most 0.05 */
+                differs: boolean;
+            };
+            combinations: {
+                searched: boolean;
+                /** @description let through in both ranges */
+                frauds: number;
+                why_not: string | null;
+            };
+            causes: {
+                /** @enum {string} */
+                method: "adtributor" | "scan" | "squeeze";
+                /** @description empty: everything */
+                dimensions: string[];
+                /** @description combinations, each with a value per dimension (null: none was given) */
+                values: (string | null)[][];
+                /** @description of these per day, as expected from the days compared with (R$, frauds, held decisions) */
+                before: number;
+                now: number;
+                /** @description part of the change of the whole; below 0: moved against it */
+                explained: number;
+                /** @description how much their part of the whole moved (Jensen-Shannon, nats); near 0: everything changed alike */
+                surprise: number;
+                /** @description comparable within one method; scan: logarithm of the odds */
+                score: number;
+            }[];
+            segments_total: number;
+            /** @description every value of every dimension, the highest shrunk rate first; at most 200 */
+            segments: {
+                dimension: string;
+                value: string | null;
+                /** @description decisions */
+                n: number;
+                /** @description of them held (hold_rate), else frauds let through */
+                hits: number;
+                rate: components["schemas"]["Number"];
+                /** @description Wilson 95 % */
+                lo: number;
+                hi: number;
+                /** @description drawn to the mean of the dimension (empirical Bayes) */
+                shrunk: number;
+                before_n: number;
+                before_hits: number;
+                before: components["schemas"]["Number"];
+                /** @description Fisher's exact test */
+                p: number;
+                /** @description Benjamini-Hochberg over all segments */
+                q: number;
+                /** @description q is at most 0.05 and the interval excludes before */
+                differs: boolean;
+            }[];
+        };
         Quality: {
             /** Format: date */
             from?: string | null;
@@ -2320,9 +2985,116 @@ export interface components {
             log_loss?: components["schemas"]["Figure"];
             ece_width10?: components["schemas"]["Figure"];
             ece_mass10?: components["schemas"]["Figure"];
+            /** @description share of frauds among the 100 best scores */
+            precision_at_100?: components["schemas"]["Figure"];
+            /** @description share of frauds in the best hundredth of the scores over that in all */
+            lift_at_1pct?: components["schemas"]["Figure"];
             versions?: string[];
             segments?: {
                 [key: string]: string[];
+            };
+        };
+        Calibration: {
+            /** Format: date */
+            from?: string | null;
+            /** Format: date */
+            to?: string | null;
+            as_of?: string | null;
+            age_days?: components["schemas"]["Number"];
+            version?: string | null;
+            dimension?: string | null;
+            value?: string | null;
+            n: components["schemas"]["Count"];
+            n_scored: components["schemas"]["Count"];
+            /** @description tenths of the scores */
+            bins: {
+                lo?: number;
+                hi?: number;
+                n?: components["schemas"]["Count"];
+                mean_score?: components["schemas"]["Number"];
+                /** @description share of frauds as labels stand */
+                rate?: components["schemas"]["Number"];
+                rate_lo?: components["schemas"]["Number"];
+                rate_hi?: components["schemas"]["Number"];
+            }[];
+            ece_width10?: components["schemas"]["Figure"];
+            ece_mass10?: components["schemas"]["Figure"];
+            estimated: {
+                precision?: components["schemas"]["Figure"];
+                recall?: components["schemas"]["Figure"];
+                f1?: components["schemas"]["Figure"];
+                roc_auc?: components["schemas"]["Figure"];
+                average_precision?: components["schemas"]["Figure"];
+                frauds?: components["schemas"]["Figure"];
+                /**
+                 * @description score: what was predicted positive is not kept by score here (segments), the best scores stand for it
+                 * @enum {string}
+                 */
+                flagged_by?: "decision" | "score";
+            };
+            blind_to: string;
+            /** @description the days that say what a score means; null: none is old enough */
+            learnt: {
+                /** Format: date */
+                from?: string;
+                /** Format: date */
+                to?: string;
+                n?: components["schemas"]["Count"];
+                frauds?: components["schemas"]["Count"];
+                /** @description their labels are complete */
+                mature?: boolean;
+                /** @description share of their frauds that is expected to be known; the others are allowed for */
+                labels_expected_share?: components["schemas"]["Number"];
+                same_version?: boolean;
+                same_segment?: boolean;
+            } | null;
+            concept: {
+                /** @description null: cannot be told yet */
+                drift?: boolean | null;
+                recall?: components["schemas"]["ConceptFigure"];
+                precision?: components["schemas"]["ConceptFigure"];
+            };
+        };
+        ConceptFigure: {
+            corrected?: components["schemas"]["Figure"];
+            /** @description difference from the estimate in its deviations */
+            z?: components["schemas"]["Number"];
+            leaves?: boolean;
+        };
+        Thresholds: {
+            /** Format: date */
+            from?: string | null;
+            /** Format: date */
+            to?: string | null;
+            as_of?: string | null;
+            age_days?: components["schemas"]["Number"];
+            version?: string | null;
+            dimension?: null;
+            value?: null;
+            n: components["schemas"]["Count"];
+            n_scored: components["schemas"]["Count"];
+            frauds: components["schemas"]["Count"];
+            labels_expected_share: components["schemas"]["Number"];
+            /** @description newest threshold that decisions reported */
+            current: components["schemas"]["Number"];
+            points: {
+                threshold?: number;
+                precision?: components["schemas"]["Number"];
+                precision_lo?: components["schemas"]["Number"];
+                precision_hi?: components["schemas"]["Number"];
+                recall?: components["schemas"]["Number"];
+                recall_lo?: components["schemas"]["Number"];
+                recall_hi?: components["schemas"]["Number"];
+                held_share?: components["schemas"]["Number"];
+                brl_caught?: components["schemas"]["Number"];
+                brl_missed?: components["schemas"]["Number"];
+                brl_held?: components["schemas"]["Number"];
+                worth_brl?: components["schemas"]["Number"];
+            }[];
+            /** @description the point worth most; only with `worth` */
+            best?: {
+                threshold?: components["schemas"]["Number"];
+                worth_brl?: components["schemas"]["Number"];
             };
         };
         Lost: {

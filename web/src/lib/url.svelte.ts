@@ -32,6 +32,10 @@ export const url = {
     history[replace ? 'replaceState' : 'pushState'](null, '', hash);
     read();
   },
+  /** Address of this page with parameters changed: a link that keeps the rest of the screen. */
+  with(change: Record<string, string | null | undefined>): string {
+    return formatHash(url.page, merge(address.params, change));
+  },
   /** Address of another page: time range, language and theme go along. */
   href(page: string, params: Params = {}): string {
     return formatHash(page, { ...kept(address.params), ...params });

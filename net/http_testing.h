@@ -1,7 +1,7 @@
 /* What the server's tests share: an application that counts its calls and keeps requests, and a
  * client that writes and reads bytes on real sockets of the loopback. For tests only. */
-#ifndef NET_HTTP_TESTING_INT_H
-#define NET_HTTP_TESTING_INT_H
+#ifndef NET_HTTP_TESTING_H
+#define NET_HTTP_TESTING_H
 
 #include "net/http_server.h"
 

@@ -1,0 +1,17 @@
+export const pt = {
+  hint: 'Escreva PromQL: Ctrl+Espaço completa, Ctrl+Enter executa',
+  query: (n: string) => `Consulta ${n}`,
+  run: 'Executar', format: 'Formatar', remove: 'Remover consulta', add: 'Adicionar consulta', show: 'Mostrar', hide: 'Esconder',
+  history: 'Histórico', noHistory: 'Nenhuma consulta ainda.', clear: 'Limpar histórico',
+  view: 'Como mostrar',
+  views: { grafico: 'Gráfico', tabela: 'Tabela', mapa: 'Mapa de calor', numero: 'Número' } as Record<string, string>,
+  explain: 'Explicar', explainTotals: (t: string, s: string, n: string, b: string) => `${t} · ${s} séries · ${n} amostras · ${b}`,
+  series: (n: string) => `${n} séries`, samples: (n: string) => `${n} amostras`, matched: (n: string) => `${n} casadas`,
+  ways: { newest_sample: 'só a mais nova', no_buckets: 'sem faixas', same_times: 'mesmos instantes', running_windows: 'janela corrida', once: 'uma vez', streamed: 'em fluxo', whole_rows: 'linhas inteiras', parallel: 'em paralelo' } as Record<string, string>,
+  copyAs: 'Copiar como', copyLink: 'Link', copyGrafana: 'Painel do Grafana',
+  empty: 'Escreva uma consulta', emptyText: 'Métricas, rótulos e funções se completam com o que o servidor tem. Por exemplo:',
+  none: 'A consulta não achou nada neste intervalo.',
+  found: (n: string, t: string) => `${n} séries em ${t}`,
+  name: 'Série', last: 'último', min: 'mínimo', mean: 'média', max: 'máximo', value: 'valor agora',
+  cut: (n: string, of: string) => `mostrando ${n} de ${of} séries`,
+};
