@@ -82,8 +82,8 @@ MUST_USE bool model_query_parse(struct str day, struct str from, struct str to, 
                                 struct str age, struct str version, struct str segment,
                                 struct model_query *out, struct err *e);
 
-/* More of them, for calibration and thresholds. reference_from and reference_to: dates, both or none;
- * worth: four numbers with commas between. */
+/* More of them, for calibration and thresholds. reference_from and reference_to: dates, both or
+ * none; worth: four numbers with commas between. */
 MUST_USE bool model_query_more(struct str reference_from, struct str reference_to, struct str worth,
                                struct model_query *q, struct err *e);
 

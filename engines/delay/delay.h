@@ -15,7 +15,8 @@
  *   that the evidence comes from.
  * - Ages that no day has reached yet take the general law F0(k) = log(1.5 + k) / log(1.5 + 80) of
  *   a MED that may be opened for 80 days, raised to the power that fits the older half of the ages
- *   which are known (proportional reversed hazards). The interval then holds what this guess may be wrong by.
+ *   which are known (proportional reversed hazards). The interval then holds what this guess may be
+ *   wrong by.
  * - Thin strata (a segment, a rare source) take the hazards of a parent law.
  *
  * Sources: Lagakos, Barraj, De Gruttola, Biometrika 75 (1988); Kalbfleisch, Lawless, Statistica
