@@ -79,7 +79,7 @@ void drift_publish(const struct drift *d, struct drift_shard *const *shards, uin
 #define FIGURE(field, name, help) \
     figure(d, w, x, STR(name), STR(help), offsetof(struct drift_result, field))
     left(d, shards, n, x);
-    expo_gauge(x, "fraud_drift_reference_days", "", "Days in the reference.", d->ref_days);
+    expo_gauge(x, "fraud_drift_reference_size", "", "Days in the reference.", d->ref_days);
     expo_gauge(x, "fraud_drift_reference_sealed", "", "1: the reference is complete.", d->sealed);
     if (d->day_results.count == 0) {
         return;
