@@ -51,18 +51,28 @@ test('what the server does not have is absent, and names with markup stay text',
 
 test('the editor works under the policy, completes, runs with the keyboard, explains', async () => {
   const tab = await open('explorar?de=now-15m&explicar=1');
-  await tab.waitForSelector('.cm-content');
-  await tab.locator('.cm-content').click();
+  const field = tab.locator('textarea');
+  await field.click();
   await tab.keyboard.type('farol_process_res');
-  await tab.waitForSelector('.cm-tooltip-autocomplete li:has-text("farol_process_resident_memory_bytes")');
+  const option = tab.locator('[role=option]', { hasText: 'farol_process_resident_memory_bytes' });
+  await option.waitFor();
+  assert.equal(await field.getAttribute('aria-activedescendant'), await tab.locator('[aria-selected=true]').getAttribute('id'));
   await tab.keyboard.press('Escape');
-  await tab.keyboard.type('ident_memory_bytes');
-  await tab.keyboard.press('Escape');
-  await tab.keyboard.press('Control+Enter');
+  assert.equal(await option.count(), 0);
+  await tab.keyboard.press('Control+Space');
+  await option.waitFor();
+  await tab.keyboard.press('Tab');
+  assert.equal(await field.inputValue(), 'farol_process_resident_memory_bytes');
+  await tab.keyboard.press('Enter');
   await tab.waitForFunction(() => location.hash.includes('q=farol_process_resident_memory_bytes'));
   await tab.waitForSelector('.chart canvas');
   await tab.waitForSelector('h2:has-text("Explicar")');
-  assert.equal(await tab.evaluate(() => document.querySelector('.ed .ed').shadowRoot.adoptedStyleSheets.length > 0), true);
+  await tab.keyboard.press('Shift+Enter');
+  await tab.keyboard.type('+ sum(<b id=evil>');
+  await tab.waitForSelector('textarea[aria-invalid=true]');
+  assert.match(await tab.textContent('.said'), /linha 2, coluna 7/);
+  assert.equal(await tab.locator('pre .wrong').count(), 1);
+  assert.equal(await tab.locator('#evil').count(), 0);
   assert.deepEqual(tab.wrong, []);
 });
 

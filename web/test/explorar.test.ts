@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { asCli, asCurl, asGrafana, constantLabels, remember, seriesName, summary } from '../src/pages/explorar/export';
+import { askable, choose, complaintAt, contextAt, tokenize, written } from '../src/pages/explorar/promql';
 import { shares } from '../src/pages/explorar/explain';
 import { drops, duration, retentionLeft } from '../src/pages/monitor/monitor';
 
@@ -51,4 +52,48 @@ test('this monitor: durations, retention, losses', () => {
   assert.equal(retentionLeft(100, 0, 500), 0);
   assert.equal(retentionLeft(null, 0, 500), null);
   assert.deepEqual(drops([{ labels: { __name__: 'farol_tsdb_refused_total', reason: 'too_old' }, v: 3 }, { labels: { __name__: 'farol_x_total' }, v: 0 }]), [{ what: 'tsdb_refused', reason: 'too_old', count: 3 }]);
+});
+
+const kinds = (text: string) => tokenize(text).filter((t) => t.kind !== 'space').map((t) => `${t.kind}:${t.text}`);
+
+test('tokens of PromQL', () => {
+  assert.deepEqual(kinds('sum by (job) (rate(a:b{c=~"x\\"}"}[5m:1m])) # no'), ['function:sum', 'keyword:by', 'op:(', 'label:job', 'op:)', 'op:(', 'function:rate', 'op:(', 'name:a:b', 'op:{', 'label:c', 'op:=~', 'string:"x\\"}"', 'op:}', 'op:[', 'number:5m', 'op::', 'number:1m', 'op:]', 'op:)', 'op:)', 'comment:# no']);
+  assert.deepEqual(kinds('rate + 1e-3 * 0x1F offset $w @ start()'), ['name:rate', 'op:+', 'number:1e-3', 'op:*', 'number:0x1F', 'keyword:offset', 'number:$w', 'op:@', 'keyword:start', 'op:(', 'op:)']);
+  assert.deepEqual(kinds('{by="1"} AND on(x) y'), ['op:{', 'label:by', 'op:=', 'string:"1"', 'op:}', 'keyword:AND', 'keyword:on', 'op:(', 'label:x', 'op:)', 'name:y']);
+});
+
+test('tokens are the whole text, whatever it is, in linear time', () => {
+  for (const text of ['', 'é<b>"', '"\\', '`a\nb', "a{b='", '))}]', '\ud800x', '"a\\\\" b', 'constructor(__proto__)', '(('.repeat(9), '1'.repeat(9) + 'e']) assert.equal(tokenize(text).map((t) => t.text).join(''), text);
+  const began = performance.now();
+  for (const one of ['a ', '"\\', '1', '{', ' ', 'é', '1e', "'", 'sum(']) tokenize(one.repeat(50_000));
+  assert.ok(performance.now() - began < 3000);
+});
+
+test('what can stand at the cursor', () => {
+  const at = (text: string) => contextAt(text.replace('|', ''), text.indexOf('|'));
+  assert.deepEqual(at('sum(ra|te'), { kind: 'expr', from: 4, to: 8, word: 'ra' });
+  assert.deepEqual(at('up{jo|}'), { kind: 'label', metric: 'up', matcher: true, from: 3, to: 5, word: 'jo' });
+  assert.deepEqual(at('up{job="a|b"}'), { kind: 'value', metric: 'up', label: 'job', quote: '"', from: 8, to: 10, word: 'a' });
+  assert.deepEqual(at('up{job="|'), { kind: 'value', metric: 'up', label: 'job', quote: '"', from: 8, to: 8, word: '' });
+  assert.deepEqual(at('sum by (|) (up)'), { kind: 'label', metric: 'up', matcher: false, from: 8, to: 8, word: '' });
+  for (const none of ['up[5|', 'up[|', '# a|', '"a|', 'up{a="b"|', 'up{a |']) assert.equal(at(none), undefined, none);
+});
+
+test('what a choice writes', () => {
+  const at = (text: string) => contextAt(text, text.length)!;
+  assert.equal(written('rate', 'function', at('ra'), ''), 'rate(');
+  assert.equal(written('rate', 'function', at('ra'), '('), 'rate');
+  assert.equal(written('job', 'label', at('up{j'), '}'), 'job="');
+  assert.equal(written('a.b', 'label', at('sum by (a'), ')'), '"a.b"');
+  assert.equal(written('x"\\', 'string', at('up{a="'), ''), 'x\\"\\\\"');
+  assert.equal(written('x', 'string', at('up{a="'), '"'), 'x');
+  assert.equal(written('a.b', 'name', at('a'), ''), '{"a.b"}');
+  assert.deepEqual(choose([{ name: 'aup', kind: 'name' }, { name: 'up_x', kind: 'name' }, { name: 'up', kind: 'name' }, { name: 'z', kind: 'name' }], 'up').map((c) => c.name), ['up', 'up_x', 'aup']);
+});
+
+test('the complaint of the server has a place: columns are bytes', () => {
+  assert.deepEqual(complaintAt('"é" + sum(', 'invalid parameter "query": 1:12: parse error: unclosed left parenthesis'), { message: 'unclosed left parenthesis', at: 10, line: 1, column: 11 });
+  assert.deepEqual(complaintAt('up\n + (', 'x: 2:5: parse error: no'), { message: 'no', at: 7, line: 2, column: 5 });
+  assert.deepEqual(complaintAt('up', 'other'), { message: 'other' });
+  for (const blank of ['$w', '$step', '$range']) assert.equal(askable(blank).length, blank.length);
 });

@@ -1,7 +1,8 @@
 import type { pt } from './pt';
 
 export const en: typeof pt = {
-  hint: 'Write PromQL: Ctrl+Space completes, Ctrl+Enter runs',
+  hint: 'Write PromQL: Enter runs, Shift+Enter breaks the line',
+  options: 'Suggestions', at: (line, column) => `line ${line}, column ${column}`,
   query: (n) => `Query ${n}`,
   run: 'Run', format: 'Format', remove: 'Remove query', add: 'Add query', show: 'Show', hide: 'Hide',
   history: 'History', noHistory: 'No query yet.', clear: 'Clear history',

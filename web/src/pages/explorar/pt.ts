@@ -1,5 +1,6 @@
 export const pt = {
-  hint: 'Escreva PromQL: Ctrl+Espaço completa, Ctrl+Enter executa',
+  hint: 'Escreva PromQL: Enter executa, Shift+Enter quebra a linha',
+  options: 'Sugestões', at: (line: string, column: string) => `linha ${line}, coluna ${column}`,
   query: (n: string) => `Consulta ${n}`,
   run: 'Executar', format: 'Formatar', remove: 'Remover consulta', add: 'Adicionar consulta', show: 'Mostrar', hide: 'Esconder',
   history: 'Histórico', noHistory: 'Nenhuma consulta ainda.', clear: 'Limpar histórico',
