@@ -302,9 +302,7 @@ static void put_cause(struct judge *j)
 static void say_next(struct judge *j, enum lang lang)
 {
     if (j->deploy) {
-        say_clock(j, 0, j->deploy->version_since_ns);
-        SAY(&j->text, lang, NEXT_DEPLOY, view_str(&j->deploy->name), view_str(&j->deploy->version),
-            buf_str(&j->number[0]));
+        SAY(&j->text, lang, NEXT_DEPLOY, view_str(&j->deploy->name), view_str(&j->deploy->version));
     } else if (j->lead && j->lead->cause != VIEW_CAUSE_OTHER) {
         say_id(j, lang, rules[j->lead->cause].next);
     } else if (j->v->state == VIEW_NONE) {

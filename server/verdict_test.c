@@ -207,8 +207,8 @@ TEST(verdict_remembers_the_deploy_of_an_old_incident)
     judge(&r);
     assert_line(&r, "since = 2026-11-23T17:41:05Z\n");
     assert_line(&r, "cause.stage = features\n");
-    assert_line(&r, "next.pt = Confira o deploy 2.8.1 da etapa features, das 14:40; se for a "
-                    "causa, volte à versão anterior.\n");
+    assert_line(&r, "next.pt = Confira o deploy 2.8.1 da etapa features; se for a causa, "
+                    "volte à versão anterior.\n");
     rig_release(&r);
 }
 

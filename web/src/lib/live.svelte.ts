@@ -4,7 +4,7 @@ import { ask, getStatus, Failure, type State, type Status } from './api';
 import type { Both } from './i18n.svelte';
 import { time } from './timeline.svelte';
 
-export type VerdictPart = { text: string; query?: string; tone?: string };
+export type VerdictPart = { text: string; query?: string; tone?: string; time?: string };
 export type Verdict = {
   state: State;
   since?: string | null;
@@ -16,7 +16,7 @@ export type Verdict = {
   next?: Both | null;
   cause?: unknown;
 };
-export type RiskMoney = { brl: number; lo?: number | null; hi?: number | null; since?: string | null; query?: string };
+export type RiskMoney = { brl: number; lo?: number | null; hi?: number | null; since?: string | null; query?: string; label?: Both };
 
 const POLL = 2000;
 const STALE_AFTER = 15;
