@@ -166,6 +166,12 @@ static bool validate_custom(const struct nhist *h, struct err *e)
     return true;
 }
 
+/* What fits an integer of the wire: a message may mix a whole count with a float zero count. */
+static bool is_count(double v)
+{
+    return v >= 0 && v < 0x1.0p63 && v == rint(v);
+}
+
 bool nhist_validate(const struct nhist *h, struct err *e)
 {
     double sum = h->zero_count;
@@ -187,6 +193,12 @@ bool nhist_validate(const struct nhist *h, struct err *e)
         !validate_counts(h, &h->pos, "positive", &sum, e) ||
         !validate_counts(h, &h->neg, "negative", &sum, e) || (custom && !validate_custom(h, e))) {
         return false;
+    }
+    if (h->integer && !(is_count(h->count) && is_count(h->zero_count))) {
+        return err_set(e, ERR_INPUT,
+                       "expected whole numbers from 0 to below 2^63 as count and zero count, found "
+                       "%.17g and %.17g",
+                       h->count, h->zero_count);
     }
     /* Sums of float counts round, so only whole ones can be held against the count. Observations
      * of NaN are in the count and in no bucket; they leave their mark in the sum. */

@@ -198,6 +198,21 @@ TEST(nhist_validate_says_what_is_wrong)
     world_release(&w);
 }
 
+TEST(nhist_validate_wants_whole_counts_of_an_integer_histogram)
+{
+    static const double bad[] = {-1, 0.5, 0x1.0p63, (double)NAN};
+    struct nhist h = {.integer = true};
+    assert_true(nhist_validate(&h, NULL));
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        struct err e = {0};
+        h.zero_count = bad[i];
+        h.count = bad[i] > 0 ? bad[i] : 0;
+        h.sum = (double)NAN; /* observations of NaN are in no bucket */
+        assert_false(nhist_validate(&h, &e));
+        assert_int_equal(e.code, ERR_INPUT);
+    }
+}
+
 TEST(nhist_validate_of_custom_bounds)
 {
     struct nhist_span span = {0, 3};
