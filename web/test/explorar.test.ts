@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { asCli, asCurl, asGrafana, constantLabels, remember, seriesName, summary } from '../src/pages/explorar/export';
 import { askable, choose, complaintAt, contextAt, tokenize, written } from '../src/pages/explorar/promql';
+import { FUNCTIONS } from '../src/pages/explorar/functions';
 import { shares } from '../src/pages/explorar/explain';
 import { drops, duration, retentionLeft } from '../src/pages/monitor/monitor';
 
@@ -96,4 +98,13 @@ test('the complaint of the server has a place: columns are bytes', () => {
   assert.deepEqual(complaintAt('up\n + (', 'x: 2:5: parse error: no'), { message: 'no', at: 7, line: 2, column: 5 });
   assert.deepEqual(complaintAt('up', 'other'), { message: 'other' });
   for (const blank of ['$w', '$step', '$range']) assert.equal(askable(blank).length, blank.length);
+});
+
+// The names stand in C; a function added there and forgotten here, or the other way, ends here.
+test('the editor offers the functions of the engine, no more and no fewer', () => {
+  const table = readFileSync('../engines/promql/fn/functions.def', 'utf8').replace(/\/\*[^]*?\*\//g, '');
+  const rows = [...table.matchAll(/FN\((\w+),[^"]*"[^"]*",\s*([\w |]+),[^"]*((?:"(?:[^"\\]|\\.)*"\s*)+)\)/g)];
+  const stable = rows.filter((r) => !r[2].includes('EXPERIMENTAL')).map((r) => r[1]);
+  assert.ok(stable.length > 60);
+  assert.deepEqual(Object.keys(FUNCTIONS).sort(), stable.sort());
 });
